@@ -1,0 +1,65 @@
+"""The campaign: everything the marketer wrote down, checked and frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bandit.dimension import Dimension
+from bandit.group import Groups
+from bandit.reward import RewardSpec
+from bandit.schema import Schema
+
+Option = str | float | bool
+"""One setting of a policy or a learner."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySpec:
+    """The `[policy]` table: a name from the registry of policies, the floor, and the policy's own options."""
+
+    name: str = "squarecb"
+    floor: float = 0.05
+    interactions: bool = True
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerSpec:
+    """The `[learner]` table; without a name, the first learner that provides what the policy needs."""
+
+    name: str = ""
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A checked campaign; make one with `bandit.load_campaign` or `bandit.read_campaign`.
+
+    `content_hash` covers what the file says and not how it is laid out: comments, spaces and the order of keys do not
+    change it, everything else begins a new log.
+    """
+
+    id: str
+    schema: Schema
+    dimensions: tuple[Dimension, ...]
+    reward: RewardSpec
+    groups: Groups = field(default_factory=Groups)
+    policy: PolicySpec = field(default_factory=PolicySpec)
+    learner: LearnerSpec = field(default_factory=LearnerSpec)
+    timezone: str = "UTC"
+    content_hash: str = ""
+    toml: str = field(default="", repr=False)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of arms of each dimension."""
+        return tuple(len(dimension.arms) for dimension in self.dimensions)
+
+    def choice_of(self, picks: Sequence[int]) -> dict[str, str]:
+        """Arm ids by dimension for a tuple of positions."""
+        return {d.name: d.ids[pick] for d, pick in zip(self.dimensions, picks, strict=True)}
+
+    def picks_of(self, choice: Mapping[str, str]) -> tuple[int, ...]:
+        """Positions of a choice's arms, in the order of the dimensions."""
+        return tuple(d.index_of(choice[d.name]) for d in self.dimensions)

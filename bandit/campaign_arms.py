@@ -1,0 +1,122 @@
+"""The `[[dimension]]` part of the campaign file: arms, and the rules between them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from bandit.dimension import Allowed, Arm, ArmFeature, Dimension, Range
+from bandit.fault import Fault, Reader, is_number, repeated
+from bandit.schema import BooleanField, CategoricalField, NumericField, Schema
+
+DIMENSION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+MOST_DIMENSIONS = 26
+LONGEST_TEXT = 1_000_000
+
+
+def read_dimensions(tables: Sequence[Reader], schema: Schema, faults: list[Fault]) -> tuple[Dimension, ...]:
+    """All dimensions in file order; rules may look at the context and at earlier dimensions only."""
+    if not tables:
+        faults.append(Fault("dimension", "nothing", "at least one [[dimension]] with a name and its arms"))
+    if len(tables) > MOST_DIMENSIONS:
+        faults.append(Fault("dimension", f"{len(tables)} dimensions", f"at most {MOST_DIMENSIONS}"))
+    dimensions: list[Dimension] = []
+    for table in tables:
+        dimensions.append(_dimension(table, schema, tuple(dimensions)))
+    twice = repeated(dimension.name for dimension in dimensions if dimension.name)
+    if twice:
+        faults.append(Fault("dimension", f"the name {twice} more than once", "a different name for each dimension"))
+    return tuple(dimensions)
+
+
+def _dimension(table: Reader, schema: Schema, earlier: tuple[Dimension, ...]) -> Dimension:
+    wanted = "a name of letters, digits and _, such as subject (it becomes the log's column arm.NAME)"
+    name = table.text("name", wanted=wanted)
+    if name and not DIMENSION_NAME.fullmatch(name):
+        table.fault("name", name, wanted)
+    arms = tuple(_arm(item, schema, earlier) for item in table.tables("arm"))
+    if not arms:
+        table.fault("arm", None, "at least one [[dimension.arm]] with an id")
+    twice = repeated(arm.id for arm in arms if arm.id)
+    if twice:
+        table.fault("arm", f"the id {twice} more than once", "a different id for each arm")
+    table.refuse_the_rest(("name", "arm"))
+    return Dimension(name, arms)
+
+
+def _arm(table: Reader, schema: Schema, earlier: tuple[Dimension, ...]) -> Arm:
+    arm_id = table.text("id", wanted="a text that names the arm for good", max_length=LONGEST_TEXT)
+    text = table.take("text")
+    if text is not None and not isinstance(text, str):
+        table.fault("text", text, "a text")
+    when = _when(table.table("when"), schema)
+    requires = _requires(table.table("requires"), earlier)
+    features = _features(table.table("features"))
+    table.refuse_the_rest(("id", "text", "when", "requires", "features"))
+    return Arm(arm_id, text if isinstance(text, str) else "", when, requires, features)
+
+
+def _when(table: Reader, schema: Schema) -> dict[str, Allowed]:
+    rules: dict[str, Allowed] = {}
+    for name in table.names():
+        found = table.take(name)
+        if name not in schema:
+            table.fault(
+                name, found, f"a declared context name: {', '.join(f.name for f in schema.fields) or 'none yet'}"
+            )
+            continue
+        rule = _rule(table, name, found, schema)
+        if rule is not None:
+            rules[name] = rule
+    return rules
+
+
+def _rule(table: Reader, name: str, found: object, schema: Schema) -> Allowed | None:
+    item = schema[name]
+    if item.protected:
+        table.fault(name, found, "a field that is not protected: a protected one may not decide who gets an arm")
+    elif isinstance(item, CategoricalField):
+        return _categories(table, name, found, item)
+    elif isinstance(item, BooleanField):
+        if isinstance(found, bool):
+            return frozenset((found,))
+        table.fault(name, found, "true or false")
+    elif isinstance(item, NumericField):
+        if isinstance(found, list) and len(found) == 2 and all(map(is_number, found)) and found[0] <= found[1]:
+            return Range(float(found[0]), float(found[1]))
+        table.fault(name, found, "a range of two numbers, low then high, both included")
+    return None
+
+
+def _categories(table: Reader, name: str, found: object, item: CategoricalField) -> frozenset[str] | None:
+    if isinstance(found, list) and found and all(value in item.values for value in found):
+        return frozenset(found)
+    table.fault(name, found, f"a list of declared values: {', '.join(item.values)}")
+    return None
+
+
+def _requires(table: Reader, earlier: tuple[Dimension, ...]) -> dict[str, frozenset[str]]:
+    known = {dimension.name: dimension for dimension in earlier}
+    rules = {}
+    for name in table.names():
+        found = table.take(name)
+        if name not in known:
+            table.fault(name, found, f"a dimension that stands earlier in the file: {', '.join(known) or 'none does'}")
+        elif isinstance(found, list) and found and all(isinstance(arm, str) and arm in known[name] for arm in found):
+            rules[name] = frozenset(found)
+        else:
+            table.fault(name, found, f"a list of arms of {name}: {', '.join(known[name].ids[:12])}")
+    return rules
+
+
+def _features(table: Reader) -> dict[str, ArmFeature]:
+    features: dict[str, ArmFeature] = {}
+    for name in table.names():
+        found = table.take(name)
+        if isinstance(found, str) or is_number(found):
+            features[name] = found if isinstance(found, str) else float(found)
+        elif isinstance(found, bool):
+            features[name] = str(found).lower()
+        else:
+            table.fault(name, found, "a text, a finite number, or true or false")
+    return features

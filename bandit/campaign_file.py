@@ -1,0 +1,233 @@
+"""From a TOML text to a campaign, with every fault of the file named at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from bandit.campaign import Campaign, LearnerSpec, Option, PolicySpec
+from bandit.campaign_arms import read_dimensions
+from bandit.dimension import Dimension
+from bandit.errors import InvalidCampaign
+from bandit.fault import Fault, Reader, is_number
+from bandit.group import Groups
+from bandit.reward import RewardSpec, parse_window
+from bandit.schema import BooleanField, CategoricalField, ContextField, NumericField, Schema
+
+SECTIONS = ("campaign", "context", "reward", "groups", "policy", "learner", "dimension")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
+FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+
+
+def load_campaign(path: str | Path) -> Campaign:
+    """Read and check a campaign file.
+
+    Raises:
+        InvalidCampaign: with every fault of the file, or why it could not be read.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        advice = "a campaign file; `manyarm init` writes one to start from"
+        raise InvalidCampaign([Fault("file", "nothing at that path", advice)], str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidCampaign([Fault("file", str(error), "a readable UTF-8 text")], str(path)) from error
+    return read_campaign(text, source=path.name)
+
+
+def read_campaign(text: str, *, source: str = "campaign.toml") -> Campaign:
+    """Check a campaign text and freeze it.
+
+    Raises:
+        InvalidCampaign: with every fault, each with its key, what was found and what would be right.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidCampaign([Fault("file", str(error), "TOML; see https://toml.io")], source) from error
+    faults: list[Fault] = []
+    root = Reader(tables, "", faults)
+    head = root.table("campaign")
+    campaign_id = _name(head, "id")
+    timezone = _timezone(head)
+    head.refuse_the_rest(("id", "timezone"))
+    schema = _schema(root.table("context"))
+    reward = _reward(root.table("reward"))
+    policy, learner = _policy(root.table("policy")), _learner(root.table("learner"))
+    dimensions = read_dimensions(root.tables("dimension"), schema, faults)
+    groups = _groups(root.table("groups"), dimensions)
+    root.refuse_the_rest(SECTIONS)
+    _refuse_rules_between_independent_dimensions(policy, dimensions, faults)
+    if faults:
+        raise InvalidCampaign(faults, source)
+    return Campaign(
+        campaign_id, schema, dimensions, reward, groups, policy, learner, timezone, content_hash_of(tables), text
+    )
+
+
+def content_hash_of(tables: dict[str, object]) -> str:
+    """A hash of what a campaign says, whatever its layout: 32 hex digits.
+
+    >>> content_hash_of({"a": 1, "b": 2}) == content_hash_of({"b": 2, "a": 1})
+    True
+    """
+    canonical = json.dumps(tables, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.blake2b(canonical.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _name(table: Reader, key: str) -> str:
+    wanted = "a name of letters, digits, _ and -, such as referral-contest"
+    name = table.text(key, wanted=wanted)
+    if name and not NAME.fullmatch(name):
+        table.fault(key, name, wanted)
+    return name
+
+
+def _timezone(table: Reader) -> str:
+    wanted = "an IANA zone such as UTC or Europe/Madrid (a bare offset has no daylight saving rules)"
+    name = table.text("timezone", wanted=wanted, default="UTC")
+    if name:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            table.fault("timezone", name, wanted)
+    return name
+
+
+def _schema(table: Reader) -> Schema:
+    fields = []
+    for name in table.names():
+        if not FIELD_NAME.fullmatch(name):
+            table.fault(name, name, "a name of letters, digits and _ (it becomes the log's column context.NAME)")
+        fields.append(_field(name, table.table(name)))
+    return Schema(tuple(item for item in fields if item))
+
+
+def _field(name: str, table: Reader) -> ContextField | None:
+    kind = table.text("kind", wanted="categorical, numeric or boolean")
+    protected = table.boolean("protected", default=False)
+    required = table.boolean("required", default=False)
+    if kind == "categorical":
+        return _categorical(name, table, protected=protected, required=required)
+    if kind == "numeric":
+        return _numeric(name, table, protected=protected, required=required)
+    if kind == "boolean":
+        table.refuse_the_rest(("kind", "protected", "required"))
+        return BooleanField(name, protected, required)
+    if kind:
+        table.fault("kind", kind, "categorical, numeric or boolean")
+    return None
+
+
+def _categorical(name: str, table: Reader, *, protected: bool, required: bool) -> CategoricalField:
+    values = table.texts("values", wanted='a list of texts such as ["new", "active"]')
+    if not values and not protected:
+        table.fault("values", None, "the list of values, so that a typo is refused by name")
+    table.refuse_the_rest(("kind", "values", "protected", "required"))
+    return CategoricalField(name, values, protected, required)
+
+
+def _numeric(name: str, table: Reader, *, protected: bool, required: bool) -> NumericField:
+    found = table.take("range")
+    table.refuse_the_rest(("kind", "range", "protected", "required"))
+    if isinstance(found, list) and len(found) == 2 and all(is_number(end) for end in found) and found[0] < found[1]:
+        return NumericField(name, float(found[0]), float(found[1]), protected, required)
+    table.fault("range", found, "two numbers, low then high, such as [0, 365]")
+    return NumericField(name, 0.0, 1.0, protected, required)
+
+
+def _reward(table: Reader) -> RewardSpec:
+    wanted = "a duration such as 72h, 7d or 90m"
+    text = table.text("window", wanted=wanted)
+    window = parse_window(text)
+    if text and not window:
+        table.fault("window", text, wanted)
+    events = table.table("events")
+    worths: dict[str, float] = {}
+    for name in events.names():
+        worths[name] = events.number(name, low=-1e6, high=1e6, default=None, wanted="a finite number; larger is better")
+    if not any(worths.values()):
+        table.fault("events", worths or None, "at least one type with a worth other than 0, such as { click = 1.0 }")
+    table.refuse_the_rest(("window", "events"))
+    return RewardSpec(window or timedelta(hours=1), worths)
+
+
+def _groups(table: Reader, dimensions: tuple[Dimension, ...]) -> Groups:
+    share = "a share of the customers in [0, 1]"
+    random = table.number("random", low=0.0, high=1.0, default=0.0, wanted=share)
+    if "control" not in table.names():
+        table.refuse_the_rest(("random", "control"))
+        return Groups(random)
+    control = table.table("control")
+    control_share = control.number("share", low=0.0, high=1.0, default=None, wanted=share)
+    choice = _control_choice(control.table("choice"), dimensions)
+    control.refuse_the_rest(("share", "choice"))
+    table.refuse_the_rest(("random", "control"))
+    if random + control_share > 1.0:
+        table.fault("", f"random {random} + control {control_share}", "shares that leave the learner at least 0")
+    return Groups(random, control_share, choice)
+
+
+def _control_choice(table: Reader, dimensions: tuple[Dimension, ...]) -> dict[str, str]:
+    choice = {}
+    for dimension in dimensions:
+        arm_id = table.take(dimension.name)
+        if not isinstance(arm_id, str) or arm_id not in dimension:
+            table.fault(dimension.name, arm_id, f"one arm of dimension {dimension.name!r}: {_some(dimension.ids)}")
+            continue
+        arm = dimension.arms[dimension.index_of(arm_id)]
+        if arm.when or arm.requires:
+            table.fault(
+                dimension.name, arm_id, "an arm without rules: business as usual must be possible for everybody"
+            )
+        choice[dimension.name] = arm_id
+    table.refuse_the_rest([dimension.name for dimension in dimensions])
+    return choice
+
+
+def _some(ids: tuple[str, ...]) -> str:
+    return ", ".join(ids[:12]) + (", ..." if len(ids) > 12 else "")
+
+
+def _policy(table: Reader) -> PolicySpec:
+    name = table.text("name", wanted="the name of a policy, such as squarecb", default="squarecb")
+    floor = table.number(
+        "floor",
+        low=0.0,
+        high=1.0,
+        default=0.05,
+        wanted="a share in [0, 1] that is spread evenly over the eligible arms",
+    )
+    interactions = table.boolean("interactions", default=True)
+    return PolicySpec(name, floor, interactions, _options(table))
+
+
+def _learner(table: Reader) -> LearnerSpec:
+    name = table.text("name", wanted="regression or native", default="default")
+    return LearnerSpec("" if name == "default" else name, _options(table))
+
+
+def _options(table: Reader) -> dict[str, Option]:
+    options: dict[str, Option] = {}
+    for key in table.names():
+        found = table.take(key)
+        if is_number(found) or isinstance(found, (str, bool)):
+            options[key] = found
+        else:
+            table.fault(key, found, "a finite number, a text, or true or false")
+    return options
+
+
+def _refuse_rules_between_independent_dimensions(
+    policy: PolicySpec, dimensions: tuple[Dimension, ...], faults: list[Fault]
+) -> None:
+    ruled = [dimension.name for dimension in dimensions if any(arm.requires for arm in dimension.arms)]
+    if ruled and not policy.interactions:
+        advice = "true, or no `requires`: independent dimensions cannot look at earlier picks"
+        faults.append(Fault("policy.interactions", f"false, while arms of {', '.join(ruled)} have `requires`", advice))

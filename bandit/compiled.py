@@ -1,0 +1,145 @@
+"""A regression model read out into plain tables: what serves, one customer or a million.
+
+The model is linear in its features, so its weights can be read by asking it about single features and pairs, with no
+knowledge of how it hashes; a collision is simply part of the weight that the question reads. A decision is then a
+gather and a sum, and the earlier picks add one row of pair terms each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from scipy.special import expit
+
+from bandit.arrays import BoolArray, FloatArray
+from bandit.context import EncodedContext
+from bandit.estimates import Estimates
+from bandit.features import FeatureSpace
+
+Probe = Callable[[int | None, Sequence[tuple[int, int]]], float]
+"""Asks a model for its linear prediction with at most one context feature (by position) and some (dimension, arm)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The weights of one or more linear models over one feature space, ready for a gather.
+
+    Column 0 of each model's block stands for the context alone; the others for the arms of all dimensions, in order.
+
+    Attributes:
+        sizes: number of arms of each dimension.
+        constant: shape (n_models, 1 + n_arms), the constant and each arm alone.
+        context: shape (n_context_features, n_models, 1 + n_arms), each context feature alone and with each arm.
+        pairs: shape (n_arms, n_models, 1 + n_arms), each arm with each arm of other dimensions; column 0 is 0.
+    """
+
+    sizes: tuple[int, ...]
+    constant: FloatArray
+    context: FloatArray
+    pairs: FloatArray
+
+
+def compile_tables(space: FeatureSpace, probes: Sequence[Probe]) -> Tables:
+    """Read out the weights of each model by probing it.
+
+    Args:
+        space: the features of the campaign.
+        probes: one a model.
+    """
+    arms = [(d, k) for d, size in enumerate(space.sizes) for k in range(size)]
+    read = [_read_out(space, probe, arms) for probe in probes]
+    constant, context, pairs = (np.stack(parts, axis=-2) for parts in zip(*read, strict=True))
+    return Tables(space.sizes, constant, context, pairs)
+
+
+def _read_out(
+    space: FeatureSpace, probe: Probe, arms: Sequence[tuple[int, int]]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    base = probe(None, ())
+    alone = np.array([probe(None, (arm,)) for arm in arms]) - base
+    main = np.array([probe(f, ()) for f in range(len(space.context))]) - base
+    crossed = np.array([[probe(f, (arm,)) for arm in arms] for f in range(len(space.context))])
+    crossed = crossed.reshape(len(space.context), len(arms)) - base - main[:, None] - alone[None, :]
+    pairs = np.zeros((len(arms), 1 + len(arms)))
+    if space.interactions:
+        for i, first in enumerate(arms):
+            for j in range(i):
+                if arms[j][0] != first[0]:
+                    pairs[i, 1 + j] = pairs[j, 1 + i] = probe(None, (arms[j], first)) - base - alone[i] - alone[j]
+    return np.concatenate([[base], alone]), np.concatenate([main[:, None], crossed], axis=1), pairs
+
+
+class CompiledScorer:
+    """Serves the tables: the expected reward of an arm is the worth-weighted sum of its models' predictions.
+
+    Args:
+        tables: read out of the models.
+        worths: what each model's prediction is worth in reward units, shape (n_models,).
+        n_learned: decisions the models had learned from.
+        logistic: whether predictions are probabilities (a logistic link) or rewards themselves.
+        bounds: least and largest reward, which clip predictions that are rewards.
+        sequential: whether later dimensions look at earlier picks.
+    """
+
+    __slots__ = (
+        "_bounds",
+        "_constant",
+        "_context",
+        "_first",
+        "_logistic",
+        "_pairs",
+        "_sequential",
+        "_shape",
+        "_worths",
+        "n_learned",
+    )
+
+    def __init__(
+        self,
+        tables: Tables,
+        worths: Sequence[float],
+        n_learned: int,
+        *,
+        logistic: bool,
+        bounds: tuple[float, float],
+        sequential: bool,
+    ) -> None:
+        self._shape = tables.constant.shape
+        self._constant = tables.constant.ravel()
+        self._context = tables.context.reshape(len(tables.context), -1)
+        self._pairs = tables.pairs
+        starts = accumulate(tables.sizes, initial=1)
+        self._first = tuple(slice(start, start + size) for start, size in zip(starts, tables.sizes, strict=False))
+        self._worths = np.asarray(worths, dtype=np.float64)
+        self._logistic = logistic
+        self._bounds = bounds
+        self._sequential = sequential
+        self.n_learned = n_learned
+
+    def start(self, context: EncodedContext) -> FloatArray:
+        """Linear predictions for this context, shape (n_models, 1 + n_arms): column 0 alone, the others on top of it."""
+        if not context.indices:
+            return self._constant.reshape(self._shape)
+        rows = self._context.take(context.indices, axis=0)
+        linear: FloatArray = np.dot(context.weights, rows) + self._constant
+        return linear.reshape(self._shape)
+
+    def estimates(self, state: FloatArray, dimension: int, eligible: BoolArray) -> Estimates:
+        """Scores of a dimension's arms given the picks so far, shape (n_arms,)."""
+        del eligible
+        linear = state[:, self._first[dimension]] + state[:, :1]
+        if self._logistic:
+            return Estimates(np.dot(self._worths, expit(linear)), self.n_learned)
+        return Estimates(np.dot(self._worths, linear).clip(*self._bounds), self.n_learned)
+
+    def after(self, state: FloatArray, dimension: int, pick: int) -> FloatArray:
+        """Move the picked arm's column into column 0, and its pair terms into the arms not yet picked."""
+        if not self._sequential:
+            return state
+        column = self._first[dimension].start + pick
+        moved: FloatArray = state + self._pairs[column - 1]
+        moved[:, 0] += state[:, column]
+        return moved

@@ -1,0 +1,45 @@
+"""What is known about a customer before deciding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+ContextValue = str | float | bool | None
+"""One thing known: a category, a number, yes or no, or None where it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Features known before the decision, by name; frozen.
+
+    Names and types are checked against the campaign's schema when the engine decides, so that a typo is an error
+    and never a silent zero.
+
+    >>> Context.of(engagement_level="power_user", days_since_login=3).values["days_since_login"]
+    3
+    """
+
+    values: Mapping[str, ContextValue]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
+
+    @classmethod
+    def of(cls, **values: ContextValue) -> Context:
+        """A context from keyword arguments."""
+        return cls(values)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedContext:
+    """A context as used: checked, clipped, and turned into the active features of the learner.
+
+    `values` is what the log keeps (protected fields included). `indices` and `weights`, one entry a learnable field,
+    say which context features are active and with what value; the order is that of `Schema.features`.
+    """
+
+    values: Mapping[str, ContextValue]
+    indices: tuple[int, ...]
+    weights: tuple[float, ...]

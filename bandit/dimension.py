@@ -1,0 +1,64 @@
+"""Dimensions and their arms: what may be said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+ArmFeature = str | float
+"""A category or a number that says how an arm is like other arms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A closed range of a number, as in `when = { days_since_login = [0, 30] }`."""
+
+    low: float
+    high: float
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, (int, float)) and self.low <= value <= self.high
+
+
+Allowed = frozenset[str] | frozenset[bool] | Range
+"""What a rule allows: a set of categories, of booleans, or a range of numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One thing a send may carry, with a stable id.
+
+    `when` names context fields and what each must be; `requires` names earlier dimensions and the arms of theirs it goes
+    with. A missing context value satisfies no `when`.
+    """
+
+    id: str
+    text: str = ""
+    when: Mapping[str, Allowed] = field(default_factory=dict)
+    requires: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    features: Mapping[str, ArmFeature] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """A list of arms of which a send takes exactly one.
+
+    >>> Dimension("cta", (Arm("join"), Arm("invite"))).index_of("invite")
+    1
+    """
+
+    name: str
+    arms: tuple[Arm, ...]
+    ids: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _index: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", tuple(arm.id for arm in self.arms))
+        object.__setattr__(self, "_index", {arm.id: i for i, arm in enumerate(self.arms)})
+
+    def __contains__(self, arm_id: str) -> bool:
+        return arm_id in self._index
+
+    def index_of(self, arm_id: str) -> int:
+        """Position of an arm in the campaign's order."""
+        return self._index[arm_id]

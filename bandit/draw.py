@@ -1,0 +1,54 @@
+"""Randomness without a random number generator: a salted hash of who and what, so that every draw can be repeated.
+
+The position of a draw has 53 bits, so an arm of probability 0.0005 really is drawn 0.0005 of the time, and a salt, so
+that two installations do not put the same customer at the same place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+
+SALT_BYTES = 16
+
+
+def position_of(*parts: str, salt: bytes) -> float:
+    """Uniform position in [0, 1), the same every time for the same parts and salt.
+
+    Parts are joined with their lengths, so that ("ab", "c") and ("a", "bc") differ.
+
+    >>> position_of("contest", "d1", "subject", salt=b"pepper") == position_of("contest", "d1", "subject", salt=b"pepper")
+    True
+    """
+    message = "".join([f"{len(part)}:{part}" for part in parts])
+    digest = hashlib.blake2b(message.encode(), digest_size=8, key=salt).digest()
+    return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
+
+
+def draw(probabilities: Sequence[float], position: float) -> int:
+    """The arm whose share of [0, 1) holds the position; arms of probability 0 are never drawn.
+
+    Args:
+        probabilities: one an arm, in the campaign's order, summing to 1.
+        position: in [0, 1).
+
+    >>> [draw((0.5, 0.0, 0.5), position) for position in (0.0, 0.4999, 0.5, 0.9999)]
+    [0, 0, 2, 2]
+    """
+    arm = bisect_right(list(accumulate(probabilities)), position)
+    if arm < len(probabilities):
+        return arm
+    # The sum fell short of 1 by rounding, and the position is above it: the last arm that can be drawn.
+    return max(index for index, probability in enumerate(probabilities) if probability > 0.0)
+
+
+def customer_key(customer_id: str, *, secret: bytes) -> str:
+    """What the log keeps instead of a customer_id: its HMAC-SHA256 under the store's secret, 32 hex digits.
+
+    >>> len(customer_key("ann@example.org", secret=b"secret"))
+    32
+    """
+    return hmac.digest(secret, customer_id.encode(), "sha256").hex()[:32]

@@ -1,0 +1,87 @@
+"""Which arms are on offer now: rules remove arms *before* the draw, and nothing edits a choice afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bandit.arrays import BoolArray
+from bandit.context import ContextValue
+from bandit.dimension import Arm, Dimension
+from bandit.errors import NoEligibleArm
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """An arm that is not on offer, and the rule that removed it."""
+
+    arm: str
+    rule: str
+
+
+class Eligibility:
+    """The rules of one campaign, prepared once; dimensions without rules cost nothing."""
+
+    __slots__ = ("_dimensions", "_everything", "_ruled")
+
+    def __init__(self, dimensions: Sequence[Dimension]) -> None:
+        self._dimensions = tuple(dimensions)
+        self._everything = tuple(_all_true(len(dimension.arms)) for dimension in dimensions)
+        self._ruled = tuple(any(arm.when or arm.requires for arm in dimension.arms) for dimension in dimensions)
+
+    def mask(self, dimension: int, context: Mapping[str, ContextValue], picks: Sequence[int]) -> BoolArray:
+        """Which arms of a dimension are eligible, given the context and the earlier picks (positions in file order).
+
+        Returns:
+            shape (n_arms,), boolean, in the campaign's order; read-only.
+
+        Raises:
+            NoEligibleArm: naming the rule that removed each arm.
+        """
+        if not self._ruled[dimension]:
+            return self._everything[dimension]
+        removals = self.removals(dimension, context, picks)
+        removed = {removal.arm for removal in removals}
+        ids = self._dimensions[dimension].ids
+        if len(removed) == len(ids):
+            raise NoEligibleArm(_nothing_left(self._dimensions[dimension], removals))
+        return np.fromiter((arm not in removed for arm in ids), dtype=np.bool_, count=len(ids))
+
+    def removals(
+        self, dimension: int, context: Mapping[str, ContextValue], picks: Sequence[int]
+    ) -> tuple[Removal, ...]:
+        """Every arm of a dimension that is not on offer, with the first rule that removed it."""
+        picked = {earlier.name: earlier.ids[pick] for earlier, pick in zip(self._dimensions, picks, strict=False)}
+        found = []
+        for arm in self._dimensions[dimension].arms:
+            rule = _broken_rule(arm, context, picked)
+            if rule:
+                found.append(Removal(arm.id, rule))
+        return tuple(found)
+
+
+def _broken_rule(arm: Arm, context: Mapping[str, ContextValue], picked: Mapping[str, str]) -> str:
+    """The first rule of an arm that does not hold, in words; empty where all hold."""
+    for name, allowed in arm.when.items():
+        if context.get(name) not in allowed:
+            return f"when {name} (found {context.get(name)!r})"
+    for name, arms in arm.requires.items():
+        if picked[name] not in arms:
+            return f"requires {name} (picked {picked[name]!r})"
+    return ""
+
+
+def _nothing_left(dimension: Dimension, removals: Sequence[Removal]) -> str:
+    reasons = "; ".join(f"{removal.arm!r} by {removal.rule}" for removal in removals)
+    return (
+        f"no arm of dimension {dimension.name!r} is eligible: {reasons}. "
+        "A send needs one arm of each dimension: give this dimension an arm without rules, or widen one of these."
+    )
+
+
+def _all_true(n_arms: int) -> BoolArray:
+    mask = np.ones(n_arms, dtype=np.bool_)
+    mask.setflags(write=False)
+    return mask

@@ -1,0 +1,180 @@
+"""One decision: eligible arms, group, then for each dimension estimates, pmf, draw; the next dimension sees the pick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from bandit.arrays import BoolArray, FloatArray
+from bandit.campaign import Campaign
+from bandit.context import Context, EncodedContext
+from bandit.decision import Decision, Pick
+from bandit.draw import customer_key, draw, position_of
+from bandit.eligibility import Eligibility
+from bandit.errors import InvalidContext, InvalidEstimates, InvalidPmf, MismatchedPolicy
+from bandit.estimates import NO_ESTIMATES, Need
+from bandit.group import Group
+from bandit.learner import Scorer
+from bandit.learners import learner_for
+from bandit.pmf import Pmf
+from bandit.policy import Policy
+
+NO_SNAPSHOT = "no snapshot yet"
+LONGEST_ID = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A snapshot ready to decide: its id, and the scorer made from it."""
+
+    snapshot: str
+    scorer: Scorer[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Decides. It holds no state that a decision could change: serving changes only by making another engine.
+
+    Args:
+        campaign: what may be said, to whom, and who decides.
+        policies: one for each group; `policies.group_policies(campaign)` makes them.
+        salt: 1 to 64 secret bytes; with it every draw can be repeated, without it nobody can guess one.
+        secret: key of the HMAC that the log keeps in place of a customer_id.
+        served: the snapshot the learner group decides from; None until there is one.
+        unserved: why there is none, for the rows that the random policy then decides.
+
+    Raises:
+        MismatchedPolicy: at construction, if the learner does not provide what the policy needs.
+    """
+
+    campaign: Campaign
+    policies: Mapping[Group, Policy]
+    salt: bytes
+    secret: bytes
+    served: Served | None = None
+    unserved: str = NO_SNAPSHOT
+    _eligibility: Eligibility = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not (0 < len(self.salt) <= 64 and self.secret):
+            raise MismatchedPolicy(
+                "salt must be 1 to 64 bytes and secret at least 1: without them draws can be guessed."
+            )
+        learner_for(self.campaign.learner, self.policies[Group.LEARNER].needs)
+        object.__setattr__(self, "_eligibility", Eligibility(self.campaign.dimensions))
+
+    def serving(self, served: Served | None, *, unserved: str = NO_SNAPSHOT) -> Engine:
+        """The same engine deciding from another snapshot, or from none for a reason."""
+        return replace(self, served=served, unserved=unserved)
+
+    def decide(self, customer_id: str, context: Context, *, decision_id: str, at: datetime) -> Decision:
+        """Choose one arm of each dimension for one send.
+
+        Args:
+            customer_id: who; decides the group, and is kept only as a key.
+            context: what is known about them; checked against the campaign's schema.
+            decision_id: new for every send; the same id gives the same draw.
+            at: the time of the decision, with a zone.
+
+        Raises:
+            InvalidContext: if something about the customer does not fit the schema.
+            NoEligibleArm: if rules leave a dimension empty; names each rule.
+        """
+        _refuse_unusable_ids(customer_id, decision_id, at)
+        encoded = self.campaign.schema.encode(context)
+        group = self.campaign.groups.group_of(customer_id, campaign=self.campaign.id, salt=self.salt)
+        made = self._decide_for(group, encoded, decision_id)
+        campaign = self.campaign
+        return Decision(
+            decision_id,
+            campaign.id,
+            campaign.content_hash,
+            customer_key(customer_id, secret=self.secret),
+            group,
+            encoded.values,
+            made.picks,
+            made.propensity,
+            made.policy,
+            made.snapshot,
+            made.fallback,
+            made.estimate,
+            at.astimezone(UTC),
+        )
+
+    def _decide_for(self, group: Group, context: EncodedContext, decision_id: str) -> _Made:
+        policy = self.policies[group]
+        if policy.needs is Need.NOTHING:
+            return self._pick_all(policy, None, context, decision_id)
+        if self.served is None:
+            return self._fall_back(self.unserved, context, decision_id)
+        try:
+            return self._pick_all(policy, self.served, context, decision_id)
+        except (InvalidPmf, InvalidEstimates) as error:
+            # A decision is never refused because the model is ill; the row says what happened.
+            return self._fall_back(f"{self.served.snapshot}: {error}", context, decision_id)
+
+    def _fall_back(self, reason: str, context: EncodedContext, decision_id: str) -> _Made:
+        made = self._pick_all(self.policies[Group.RANDOM], None, context, decision_id)
+        return replace(made, fallback=reason)
+
+    def _pick_all(self, policy: Policy, served: Served | None, context: EncodedContext, decision_id: str) -> _Made:
+        scorer = served.scorer if served else None
+        state = scorer.start(context) if scorer else None
+        estimates = NO_ESTIMATES
+        positions: list[int] = []
+        picks: list[Pick] = []
+        propensity = 1.0
+        last = len(self.campaign.dimensions) - 1
+        for d, dimension in enumerate(self.campaign.dimensions):
+            eligible = self._eligibility.mask(d, context.values, positions)
+            if scorer:
+                estimates = scorer.estimates(state, d, eligible)
+            pmf = checked_pmf(dimension.ids, policy.pmf(estimates, eligible, dimension=d), eligible)
+            position = position_of(self.campaign.id, decision_id, dimension.name, salt=self.salt)
+            arm = draw(pmf.probabilities, position)
+            if scorer and d < last:
+                state = scorer.after(state, d, arm)
+            positions.append(arm)
+            picks.append(Pick(dimension.name, dimension.ids[arm], pmf.probabilities[arm], pmf))
+            propensity *= pmf.probabilities[arm]
+        estimate = None if estimates.scores is None else float(estimates.scores[positions[-1]])
+        return _Made(tuple(picks), propensity, policy.name, served.snapshot if served else None, estimate)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The part of a decision that depends on who decides."""
+
+    picks: tuple[Pick, ...]
+    propensity: float
+    policy: str
+    snapshot: str | None
+    estimate: float | None
+    fallback: str | None = None
+
+
+def checked_pmf(ids: tuple[str, ...], probabilities: FloatArray, eligible: BoolArray) -> Pmf:
+    """A policy's answer as a Pmf, or a refusal.
+
+    Raises:
+        InvalidPmf: if it is not a distribution, or puts probability on an arm that is not eligible.
+    """
+    if np.count_nonzero(eligible) != len(ids) and probabilities[~eligible].any():
+        raise InvalidPmf(f"policy put probability on an arm that is not eligible: {probabilities.tolist()}")
+    return Pmf(ids, tuple(probabilities.tolist()))
+
+
+def _refuse_unusable_ids(customer_id: str, decision_id: str, at: datetime) -> None:
+    for name, value in (("customer_id", customer_id), ("decision_id", decision_id)):
+        if not isinstance(value, str) or not 0 < len(value) <= LONGEST_ID:
+            raise InvalidContext(
+                f"{name} is {str(value)[:60]!r}, need a text of 1 to {LONGEST_ID} characters: outcomes and groups hang on it."
+            )
+    if at.tzinfo is None:
+        raise InvalidContext(
+            f"time {at.isoformat()} has no zone; a window cannot be counted from it. Add one, such as Z."
+        )

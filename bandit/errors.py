@@ -1,0 +1,94 @@
+"""Everything that can go wrong on purpose, as one tree.
+
+EngineError                     catch this at the edge: every message says what, why, and what to do
+├── InvalidCampaign             the campaign file has faults; carries all of them
+├── InvalidContext              what was said about a customer does not fit the campaign's schema
+├── InvalidOutcome              an outcome of a type, time or id that cannot be counted
+├── InvalidPmf                  a policy returned something that is not a distribution; the engine falls back
+├── InvalidEstimates            a learner answered with the wrong shape or with numbers that are not finite
+├── InvalidSettings             a policy or learner was given options it does not have
+├── MismatchedPolicy            the policy needs what the learner does not provide
+├── NoEligibleArm               rules removed every arm of a dimension; names each rule
+├── UnknownDecision             no decision with that id
+├── ConflictingDecision         the decision_id was already used for another request
+├── ConflictingOutcome          the event_id was already used for another outcome
+├── UnusableLog                 rows from which no honest number can be made
+├── BrokenSnapshot              bytes that are not the ones that were stored
+└── UnusableStore               the database file is not ours, or not of this campaign
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bandit.fault import Fault
+
+
+class EngineError(Exception):
+    """Base of every error this engine raises on purpose."""
+
+
+class InvalidCampaign(EngineError):
+    """The campaign cannot be used; `faults` lists every reason, not only the first."""
+
+    def __init__(self, faults: Sequence[Fault], source: str = "campaign") -> None:
+        self.faults = tuple(faults)
+        self.source = source
+        lines = "\n".join(f"  {fault}" for fault in self.faults)
+        count = f"{len(self.faults)} fault" + ("s" if len(self.faults) != 1 else "")
+        super().__init__(f"{source}: {count}, nothing was started.\n{lines}")
+
+
+class InvalidContext(EngineError):
+    """A context that does not fit the campaign's schema."""
+
+
+class InvalidOutcome(EngineError):
+    """An outcome that cannot be counted."""
+
+
+class InvalidPmf(EngineError):
+    """Something that is not a probability distribution over the arms."""
+
+
+class InvalidEstimates(EngineError):
+    """A learner's answer that no policy can use."""
+
+
+class InvalidSettings(EngineError):
+    """Options that a policy or learner does not have, or values outside their range."""
+
+
+class MismatchedPolicy(EngineError):
+    """A policy together with a learner that does not provide what it needs."""
+
+
+class NoEligibleArm(EngineError):
+    """Rules removed every arm of a dimension."""
+
+
+class UnknownDecision(EngineError):
+    """No decision with that id."""
+
+
+class ConflictingDecision(EngineError):
+    """The decision_id was already used for another request."""
+
+
+class ConflictingOutcome(EngineError):
+    """The event_id was already used for another outcome."""
+
+
+class UnusableLog(EngineError):
+    """Rows from which no honest number can be made."""
+
+
+class BrokenSnapshot(EngineError):
+    """Snapshot bytes that are not the ones that were stored, or of another campaign."""
+
+
+class UnusableStore(EngineError):
+    """A database file that is not ours, is damaged, or cannot be written."""

@@ -1,0 +1,52 @@
+"""Sticky groups: who is decided for by the learner, at random, or as business as usual."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bandit.draw import position_of
+
+
+class Group(StrEnum):
+    """Which policy decides for a customer, for the whole campaign."""
+
+    LEARNER = "learner"
+    RANDOM = "random"
+    CONTROL = "control"
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Shares of the customers; the learner has what is left.
+
+    Control lies at the low end of the positions and random next to it, so that changing one share moves only the
+    customers at its border.
+
+    >>> Groups(random=0.05, control=0.05).shares[Group.LEARNER]
+    0.9
+    """
+
+    random: float = 0.0
+    control: float = 0.0
+    control_choice: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def shares(self) -> dict[Group, float]:
+        """Share of the customers in each group."""
+        learner = round(1.0 - self.random - self.control, 12)
+        return {Group.LEARNER: learner, Group.RANDOM: self.random, Group.CONTROL: self.control}
+
+    def group_of(self, customer_id: str, *, campaign: str, salt: bytes) -> Group:
+        """The customer's group: a salted hash of campaign and customer only, so no policy change can move anybody.
+
+        >>> Groups(control=1.0).group_of("ann", campaign="contest", salt=b"pepper")
+        <Group.CONTROL: 'control'>
+        """
+        if not (self.control or self.random):
+            return Group.LEARNER
+        position = position_of(campaign, customer_id, salt=salt)
+        if position < self.control:
+            return Group.CONTROL
+        return Group.RANDOM if position < self.control + self.random else Group.LEARNER

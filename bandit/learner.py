@@ -1,0 +1,84 @@
+"""The learner's protocols: one that trains, one that serves, and the entry that ties them to a name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from bandit.arrays import BoolArray
+from bandit.campaign import Campaign, Option
+from bandit.context import EncodedContext
+from bandit.estimates import Estimates, Need
+from bandit.fault import Fault
+from bandit.snapshot import Snapshot
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRow:
+    """One matured decision, as a learner sees it.
+
+    Attributes:
+        context: the context as used.
+        picks: the chosen arm's position in each dimension.
+        reward: in reward units.
+        labels: for each outcome type of the campaign, 1.0 where it happened within the window, else 0.0.
+        propensities: of the chosen arm in each dimension, given the earlier picks.
+        eligible: positions of the arms that were on offer in each dimension.
+    """
+
+    context: EncodedContext
+    picks: tuple[int, ...]
+    reward: float
+    labels: tuple[float, ...]
+    propensities: tuple[float, ...]
+    eligible: tuple[tuple[int, ...], ...]
+
+
+class Learner(Protocol):
+    """Trains: matured rows in, snapshot out. One owner, one thread; it never serves."""
+
+    @property
+    def n_learned(self) -> int:
+        """Decisions learned from so far."""
+
+    def learn(self, row: TrainingRow) -> None:
+        """Learn from one matured decision."""
+
+    def snapshot(self, *, watermark: int) -> Snapshot:
+        """Freeze what was learned so far."""
+
+
+class Scorer(Protocol[State]):
+    """Serves: says what a snapshot believes about the arms of one dimension after another.
+
+    `State` is whatever it needs to remember between the dimensions of one decision; it is passed along, never kept, so
+    that two decisions cannot touch each other.
+    """
+
+    @property
+    def n_learned(self) -> int:
+        """Decisions the snapshot had learned from."""
+
+    def start(self, context: EncodedContext) -> State:
+        """The state before the first pick."""
+
+    def estimates(self, state: State, dimension: int, eligible: BoolArray) -> Estimates:
+        """Estimates of the arms of a dimension, given the picks in the state; arrays of shape (n_arms,)."""
+
+    def after(self, state: State, dimension: int, pick: int) -> State:
+        """The state after a pick."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerKind:
+    """A learner's entry in the registry: what it provides, and how to make, continue and serve it."""
+
+    name: str
+    provides: Need
+    fresh: Callable[[Campaign], Learner]
+    resume: Callable[[Campaign, Snapshot], Learner]
+    serve: Callable[[Campaign, Snapshot], Scorer[Any]]
+    faults: Callable[[Mapping[str, Option]], list[Fault]]

@@ -1,0 +1,42 @@
+"""Every learner by its name in the campaign file, and which one goes with a policy."""
+
+from __future__ import annotations
+
+from bandit.campaign import LearnerSpec
+from bandit.errors import MismatchedPolicy
+from bandit.estimates import Need
+from bandit.fault import Fault, shown
+from bandit.learner import LearnerKind
+from bandit.native import NATIVE
+from bandit.regression import REGRESSION
+
+LEARNERS: dict[str, LearnerKind] = {kind.name: kind for kind in (REGRESSION, NATIVE)}
+"""What `[learner] name` may be."""
+
+
+def learner_faults(spec: LearnerSpec, needs: Need) -> list[Fault]:
+    """What is wrong with a `[learner]` table: an unknown name, options it does not have, or the wrong policy."""
+    if spec.name and spec.name not in LEARNERS:
+        return [Fault("learner.name", shown(spec.name), f"one of {', '.join(LEARNERS)}")]
+    kind = LEARNERS[spec.name] if spec.name else _first_that_provides(needs)
+    faults = kind.faults(spec.options)
+    if needs not in (Need.NOTHING, kind.provides):
+        better = _first_that_provides(needs).name
+        faults.append(Fault("learner.name", shown(kind.name), f"{better}: the policy needs {needs}"))
+    return faults
+
+
+def learner_for(spec: LearnerSpec, needs: Need) -> LearnerKind:
+    """The learner that the campaign names, or the first that provides what the policy needs.
+
+    Raises:
+        MismatchedPolicy: if they do not fit; the message names a learner that would.
+    """
+    faults = learner_faults(spec, needs)
+    if faults:
+        raise MismatchedPolicy("; ".join(str(fault) for fault in faults))
+    return LEARNERS[spec.name] if spec.name else _first_that_provides(needs)
+
+
+def _first_that_provides(needs: Need) -> LearnerKind:
+    return next((kind for kind in LEARNERS.values() if kind.provides is needs), REGRESSION)

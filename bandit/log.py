@@ -1,0 +1,113 @@
+"""The log's schema: one row a decision, flat, in the order and under the names that everybody reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from bandit.campaign import Campaign
+from bandit.context import ContextValue
+from bandit.decision import Decision
+from bandit.reward import State
+
+ROW_COLUMNS = (
+    "decision_id",
+    "campaign",
+    "customer_key",
+    "group",
+    "decided_at",
+    "sent_at",
+    "send_at",
+    "policy",
+    "snapshot",
+    "fallback",
+    "propensity",
+    "estimate",
+    "reward",
+    "state",
+)
+"""Columns that every log has; `arm.d, propensity.d, pmf.d` of each dimension and `context.c` of each name follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedDecision:
+    """One row as it stands in the log, joined with what became of it.
+
+    Nothing here is checked: `verify` must be able to look at a row that was tampered with. What the fields mean stands
+    at `bandit.decision.Decision`; these are the additions.
+
+    Attributes:
+        seq: number of the row in its store, without gaps.
+        arms, propensities, pmfs: one entry a dimension, in file order; a pmf lists the campaign's arms, 0 = not eligible.
+        state: pending, matured or void.
+        sent_at: when the message went out, where somebody said so.
+        reward: final reward of a matured decision, else None.
+    """
+
+    seq: int
+    decision_id: str
+    campaign: str
+    campaign_hash: str
+    customer_key: str
+    group: str
+    context: Mapping[str, ContextValue]
+    arms: tuple[str, ...]
+    propensities: tuple[float, ...]
+    pmfs: tuple[tuple[float, ...], ...]
+    propensity: float
+    policy: str
+    snapshot: str | None
+    fallback: str | None
+    estimate: float | None
+    decided_at: datetime
+    send_at: datetime | None
+    state: str = State.PENDING
+    sent_at: datetime | None = None
+    reward: float | None = None
+
+    @classmethod
+    def of(cls, decision: Decision, seq: int) -> LoggedDecision:
+        """A decision just made, as its row."""
+        return cls(
+            seq,
+            decision.decision_id,
+            decision.campaign,
+            decision.campaign_hash,
+            decision.customer_key,
+            decision.group.value,
+            decision.context,
+            tuple(pick.arm for pick in decision.picks),
+            tuple(pick.propensity for pick in decision.picks),
+            tuple(pick.pmf.probabilities for pick in decision.picks),
+            decision.propensity,
+            decision.policy,
+            decision.snapshot,
+            decision.fallback,
+            decision.estimate,
+            decision.decided_at,
+            decision.send_at,
+        )
+
+
+def columns_of(campaign: Campaign) -> tuple[str, ...]:
+    """All columns of a campaign's log, in order.
+
+    >>> ROW_COLUMNS[0]
+    'decision_id'
+    """
+    names = [dimension.name for dimension in campaign.dimensions]
+    per_dimension = [f"{kind}.{name}" for name in names for kind in ("arm", "propensity", "pmf")]
+    return (*ROW_COLUMNS, *per_dimension, *(f"context.{item.name}" for item in campaign.schema.fields))
+
+
+def cells_of(row: LoggedDecision, campaign: Campaign) -> dict[str, object]:
+    """One row's cells by column name; a pmf is a list in the campaign's arm order."""
+    cells: dict[str, object] = {name: getattr(row, name) for name in ROW_COLUMNS}
+    for d, dimension in enumerate(campaign.dimensions):
+        cells[f"arm.{dimension.name}"] = row.arms[d]
+        cells[f"propensity.{dimension.name}"] = row.propensities[d]
+        cells[f"pmf.{dimension.name}"] = list(row.pmfs[d])
+    for item in campaign.schema.fields:
+        cells[f"context.{item.name}"] = row.context.get(item.name)
+    return cells

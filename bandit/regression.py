@@ -1,0 +1,177 @@
+"""The `regression` learner: Vowpal Wabbit predicts the reward of the whole choice, one example a send.
+
+One regressor sees context and picks together (context x dimension and dimension x dimension terms). With
+`target = "outcomes"` there is one logistic regressor an outcome type, and the expected reward is their worth-weighted
+sum; with `target = "reward"` there is one regressor of the reward itself, by squared loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bandit.campaign import Campaign, Option
+from bandit.compiled import CompiledScorer, Probe, Tables, compile_tables
+from bandit.errors import BrokenSnapshot
+from bandit.estimates import Need
+from bandit.fault import Fault
+from bandit.features import CONTEXT, FeatureSpace
+from bandit.learner import LearnerKind, TrainingRow
+from bandit.options import check_options, option, option_faults, with_options
+from bandit.snapshot import Snapshot
+from bandit.vw import HashedFeature, VwRegressor
+
+NAME = "regression"
+
+
+@dataclass(frozen=True, slots=True)
+class RegressionOptions:
+    """What `[learner]` may set for this learner."""
+
+    target: str = option(
+        "outcomes", "one logistic model an outcome type, or one model of the reward", among=("outcomes", "reward")
+    )
+    learning_rate: float = option(0.1, "Vowpal Wabbit's -l: how far one send moves the weights", low=1e-6, high=100.0)
+    l2: float = option(0.0, "Vowpal Wabbit's --l2: pull of the weights towards 0 at each send", high=1.0)
+    bits: int = option(0, "Vowpal Wabbit's -b: log2 of the table of weights; 0 chooses from the campaign", high=28)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    def arguments(self, space: FeatureSpace, bounds: tuple[float, float]) -> str:
+        """The whole argument string of one model."""
+        crossed = " ".join(f"-q {pair}" for pair in space.quadratic)
+        shared = f"-b {self.bits or space.bits} -l {self.learning_rate!r} --l2 {self.l2!r} {crossed}"
+        if self.target == "outcomes":
+            return f"--loss_function logistic {shared}"
+        return f"--loss_function squared --min_prediction {bounds[0]!r} --max_prediction {bounds[1]!r} {shared}"
+
+
+class _Model:
+    """One VW regressor together with the hashed features of the campaign."""
+
+    __slots__ = ("_arms", "_context", "_letters", "vw")
+
+    def __init__(self, space: FeatureSpace, arguments: str, model: bytes | None) -> None:
+        self.vw = VwRegressor(arguments, model)
+        self._letters = space.namespaces
+        self._context = self.vw.hashed(CONTEXT, [(name, 1.0) for name in space.context])
+        self._arms = tuple(
+            tuple(self.vw.hashed(letter, arm) for arm in arms)
+            for letter, arms in zip(self._letters, space.arms, strict=True)
+        )
+
+    def namespaces(
+        self, context: Sequence[tuple[int, float]], picks: Sequence[tuple[int, int]]
+    ) -> list[tuple[str, Sequence[HashedFeature]]]:
+        """The example with these context features (position, value) and these (dimension, arm) picks."""
+        active = [(self._context[index][0], weight) for index, weight in context]
+        return [(CONTEXT, active), *((self._letters[d], self._arms[d][k]) for d, k in picks)]
+
+    def probe(self, context: int | None, picks: Sequence[tuple[int, int]]) -> float:
+        """The linear prediction of one context feature and some arms; see `bandit.compiled.Probe`."""
+        active = [] if context is None else [(context, 1.0)]
+        return self.vw.predict(self.namespaces(active, picks))
+
+
+class RegressionLearner:
+    """Trains the campaign's models; see the module for what they are."""
+
+    def __init__(self, campaign: Campaign, snapshot: Snapshot | None = None) -> None:
+        self._campaign = campaign
+        self._options = options_of(campaign)
+        self._models = _models(campaign, snapshot)
+        self.n_learned = snapshot.n_learned if snapshot else 0
+
+    def learn(self, row: TrainingRow) -> None:
+        """One example for each model."""
+        context = list(zip(row.context.indices, row.context.weights, strict=True))
+        picks = list(enumerate(row.picks))
+        labels = [row.reward] if self._options.target == "reward" else [2.0 * label - 1.0 for label in row.labels]
+        for model, label in zip(self._models, labels, strict=True):
+            model.vw.learn(model.namespaces(context, picks), label)
+        self.n_learned += 1
+
+    def snapshot(self, *, watermark: int) -> Snapshot:
+        """Freeze all models together."""
+        return Snapshot(
+            self._campaign.content_hash,
+            NAME,
+            tuple(model.vw.arguments for model in self._models),
+            tuple(model.vw.save() for model in self._models),
+            self.n_learned,
+            watermark,
+        )
+
+
+def options_of(campaign: Campaign) -> RegressionOptions:
+    """The campaign's options for this learner."""
+    return with_options(RegressionOptions, campaign.learner.options, "learner")
+
+
+def reward_bounds(campaign: Campaign) -> tuple[float, float]:
+    """Least and largest reward one decision can have."""
+    worths = campaign.reward.events.values()
+    return sum(min(worth, 0.0) for worth in worths), sum(max(worth, 0.0) for worth in worths)
+
+
+def serve(campaign: Campaign, snapshot: Snapshot) -> CompiledScorer:
+    """Compile a snapshot into the tables that decide.
+
+    Raises:
+        BrokenSnapshot: if it belongs to another campaign or learner, or does not load.
+    """
+    tables, options = compile_snapshot(campaign, snapshot), options_of(campaign)
+    worths = [1.0] if options.target == "reward" else list(campaign.reward.events.values())
+    return CompiledScorer(
+        tables,
+        worths,
+        snapshot.n_learned,
+        logistic=options.target == "outcomes",
+        bounds=reward_bounds(campaign),
+        sequential=campaign.policy.interactions,
+    )
+
+
+def compile_snapshot(campaign: Campaign, snapshot: Snapshot) -> Tables:
+    """Load a snapshot's models and read their weights out."""
+    probes: list[Probe] = [model.probe for model in _models(campaign, snapshot)]
+    return compile_tables(FeatureSpace.of(campaign), probes)
+
+
+def reference_score(campaign: Campaign, snapshot: Snapshot, row: TrainingRow) -> tuple[float, ...]:
+    """What Vowpal Wabbit itself predicts for a whole choice, one linear prediction a model; the tables must agree."""
+    context = list(zip(row.context.indices, row.context.weights, strict=True))
+    picks = list(enumerate(row.picks))
+    return tuple(model.vw.predict(model.namespaces(context, picks)) for model in _models(campaign, snapshot))
+
+
+def _models(campaign: Campaign, snapshot: Snapshot | None) -> tuple[_Model, ...]:
+    space, options = FeatureSpace.of(campaign), options_of(campaign)
+    n_models = 1 if options.target == "reward" else len(campaign.reward.types)
+    if snapshot is None:
+        arguments = options.arguments(space, reward_bounds(campaign))
+        return tuple(_Model(space, arguments, None) for _ in range(n_models))
+    if (snapshot.learner, snapshot.campaign_hash, len(snapshot.models)) != (NAME, campaign.content_hash, n_models):
+        raise BrokenSnapshot(
+            f"this snapshot is of learner {snapshot.learner!r} with {len(snapshot.models)} models, for campaign content "
+            f"{snapshot.campaign_hash}; the campaign here is {campaign.content_hash}. Use the campaign file it was "
+            "trained for, or train a new snapshot."
+        )
+    return tuple(
+        _Model(space, arguments, model) for arguments, model in zip(snapshot.arguments, snapshot.models, strict=True)
+    )
+
+
+def _faults(options: Mapping[str, Option]) -> list[Fault]:
+    return option_faults(RegressionOptions, options, "learner")
+
+
+REGRESSION = LearnerKind(
+    NAME,
+    Need.SCORES,
+    fresh=RegressionLearner,
+    resume=RegressionLearner,
+    serve=serve,
+    faults=_faults,
+)

@@ -1,0 +1,94 @@
+"""Outcomes and what they are worth: one number a decision, larger is better."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from bandit.errors import InvalidOutcome
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How long before its decision an outcome may seem to lie: servers' clocks differ."""
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+class State(StrEnum):
+    """What is known about a decision's reward."""
+
+    PENDING = "pending"  # the attribution window is open
+    MATURED = "matured"  # the window has closed; the reward is final
+    VOID = "void"  # reported as not sent: never trained on, never evaluated
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Something that happened after a decision; its own event_id makes a repeated report harmless."""
+
+    event_id: str
+    decision_id: str
+    type: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RewardSpec:
+    """What each type of outcome is worth, and for how long outcomes count.
+
+    >>> spec = RewardSpec(timedelta(hours=72), {"click": 0.2, "conversion": 1.0})
+    >>> spec.reward_of(["click", "click", "conversion"])
+    1.2
+    """
+
+    window: timedelta
+    events: Mapping[str, float]
+    types: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "types", tuple(self.events))
+
+    def reward_of(self, types: Iterable[str]) -> float:
+        """The reward of a matured decision: each type that happened counts once, in file order; 0 for nothing."""
+        happened = set(types)
+        return float(sum(value for name, value in self.events.items() if name in happened))
+
+    def labels_of(self, types: Iterable[str]) -> tuple[float, ...]:
+        """For each type in file order, 1 where it happened within the window and 0 where it did not."""
+        happened = set(types)
+        return tuple(float(name in happened) for name in self.types)
+
+    def due_at(self, decided_at: datetime, sent_at: datetime | None) -> datetime:
+        """When the window closes: it opens when the message was sent, or when it was decided if nobody said."""
+        return (sent_at or decided_at) + self.window
+
+    def check(self, outcome: Outcome, *, decided_at: datetime) -> None:
+        """Refuse an outcome that cannot be counted.
+
+        Raises:
+            InvalidOutcome: for a type the campaign does not name, or a time before the decision.
+        """
+        if outcome.type not in self.events:
+            raise InvalidOutcome(
+                f"outcome type {outcome.type!r} is not in [reward].events, so it has no worth. "
+                f"Known: {', '.join(self.types)}. Correct the type, or add it with its worth (0 to only keep it)."
+            )
+        if outcome.at < decided_at - CLOCK_SKEW:
+            raise InvalidOutcome(
+                f"outcome {outcome.event_id!r} happened at {outcome.at.isoformat()}, before its decision "
+                f"({decided_at.isoformat()}), so the decision cannot have caused it. Check the clock or the decision_id."
+            )
+
+
+def parse_window(text: str) -> timedelta | None:
+    """A duration such as 90m, 72h or 7d; None for anything else.
+
+    >>> parse_window("72h"), parse_window("soon")
+    (datetime.timedelta(days=3), None)
+    """
+    found = re.fullmatch(r"(\d{1,6})([mhd])", text)
+    if not found or int(found[1]) == 0:
+        return None
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})

@@ -1,0 +1,216 @@
+"""The context schema: what a campaign declares to know about a customer, and how it becomes features.
+
+Each learnable field makes exactly one feature active: a category its own indicator, a number its scaled value, a missing
+value an indicator of being missing. So a context is a handful of (index, weight) pairs, and the served tables of
+`bandit.compiled` are small and complete.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bandit.context import Context, ContextValue, EncodedContext
+from bandit.errors import InvalidContext
+from bandit.fault import shown
+
+
+class ContextField(Protocol):
+    """One declared name of the context."""
+
+    @property
+    def name(self) -> str:
+        """The name, as it stands in the campaign file and in the log."""
+
+    @property
+    def protected(self) -> bool:
+        """Kept for the fairness audit, never a feature."""
+
+    @property
+    def required(self) -> bool:
+        """Whether a missing value is refused; if not, missing is a feature of its own."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the learner's features this field can make active; the last one means missing."""
+
+    def encode(self, value: ContextValue) -> tuple[ContextValue, int, float]:
+        """The value as used, which of `features` is active, and with what weight; None is not passed in."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoricalField:
+    """One of a declared list of texts; a protected field may leave the list open."""
+
+    name: str
+    values: tuple[str, ...]
+    protected: bool = False
+    required: bool = False
+    features: tuple[str, ...] = field(init=False)
+    _position: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "features", (*(f"{self.name}={v}" for v in self.values), f"{self.name}?missing"))
+        object.__setattr__(self, "_position", {v: i for i, v in enumerate(self.values)})
+
+    def encode(self, value: ContextValue) -> tuple[ContextValue, int, float]:
+        """The declared text itself, its indicator, weight 1."""
+        if isinstance(value, str):
+            position = self._position.get(value)
+            if position is not None:
+                return value, position, 1.0
+            if self.protected and not self.values and _is_unicode(value):
+                return value, 0, 1.0
+        wanted = "one of " + ", ".join(self.values) if self.values else "a text"
+        raise InvalidContext(_refusal(self.name, value, wanted))
+
+
+@dataclass(frozen=True, slots=True)
+class NumericField:
+    """A finite number, clipped to [low, high] and scaled to [0, 1] for the learner."""
+
+    name: str
+    low: float
+    high: float
+    protected: bool = False
+    required: bool = False
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The scaled number, and the indicator of missing."""
+        return (f"{self.name}#", f"{self.name}?missing")
+
+    def encode(self, value: ContextValue) -> tuple[ContextValue, int, float]:
+        """The clipped number, the numeric feature, and the number scaled to [0, 1]."""
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise InvalidContext(_refusal(self.name, value, "a finite number (null where it is not known)"))
+        clipped = min(max(float(value), self.low), self.high)
+        return clipped, 0, (clipped - self.low) / (self.high - self.low)
+
+
+@dataclass(frozen=True, slots=True)
+class BooleanField:
+    """Yes or no."""
+
+    name: str
+    protected: bool = False
+    required: bool = False
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Indicators of true, false and missing."""
+        return (f"{self.name}=true", f"{self.name}=false", f"{self.name}?missing")
+
+    def encode(self, value: ContextValue) -> tuple[ContextValue, int, float]:
+        """The value itself and its indicator."""
+        if not isinstance(value, bool):
+            raise InvalidContext(_refusal(self.name, value, "true or false"))
+        return value, 0 if value else 1, 1.0
+
+
+PROTECTED = -1_000_000
+"""First feature of a protected field: its value is kept, but it has no place among the features."""
+
+_Step = tuple[str, ContextField, int, dict[str | None, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """All declared fields, in file order, and the one way from a context to its active features.
+
+    >>> schema = Schema((CategoricalField("plan", ("free", "paid")), NumericField("age", 0, 100)))
+    >>> schema.encode(Context.of(plan="paid", age=25)).indices
+    (1, 3)
+    >>> schema.features
+    ('plan=free', 'plan=paid', 'plan?missing', 'age#', 'age?missing')
+    """
+
+    fields: tuple[ContextField, ...]
+    features: tuple[str, ...] = field(init=False)
+    _plan: tuple[_Step, ...] = field(init=False, repr=False, compare=False)
+    _names: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        features: list[str] = []
+        plan = []
+        for item in self.fields:
+            first = PROTECTED if item.protected else len(features)
+            plan.append((item.name, item, first, _lookup(item, first)))
+            features.extend(() if item.protected else item.features)
+        object.__setattr__(self, "features", tuple(features))
+        object.__setattr__(self, "_plan", tuple(plan))
+        object.__setattr__(self, "_names", frozenset(item.name for item in self.fields))
+
+    def __getitem__(self, name: str) -> ContextField:
+        for item in self.fields:
+            if item.name == name:
+                return item
+        raise KeyError(name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def encode(self, context: Context) -> EncodedContext:
+        """Check a context and find its active features.
+
+        Raises:
+            InvalidContext: for an undeclared name, a value of the wrong type or outside the declared list, NaN, or a
+                missing required value; the message names the field.
+        """
+        raw = context.values
+        if not raw.keys() <= self._names:
+            raise InvalidContext(self._undeclared(raw))
+        values: dict[str, ContextValue] = {}
+        indices: list[int] = []
+        weights: list[float] = []
+        for name, item, first, lookup in self._plan:
+            value = raw.get(name)
+            index = lookup.get(value) if value is None or type(value) is str else None
+            weight = 1.0
+            if index is None:
+                value, index, weight = _encoded(item, value, first)
+            values[name] = value
+            if first >= 0:
+                indices.append(index)
+                weights.append(weight)
+        return EncodedContext(values, tuple(indices), tuple(weights))
+
+    def _undeclared(self, raw: Mapping[str, ContextValue]) -> str:
+        name = min(raw.keys() - self._names)
+        return (
+            f"context {shown(name)} is not declared in the campaign file, so the learner would never see it. "
+            f"Declared: {', '.join(sorted(self._names)) or 'nothing'}. Correct the name, or add [context.{name}]."
+        )
+
+
+def _lookup(item: ContextField, first: int) -> dict[str | None, int]:
+    """Where a category or a missing value leads at once; everything else is left to the field itself."""
+    lookup: dict[str | None, int] = {}
+    if isinstance(item, CategoricalField):
+        lookup = {value: first + position for position, value in enumerate(item.values)}
+    if not item.required:
+        lookup[None] = first + len(item.features) - 1
+    return lookup
+
+
+def _encoded(item: ContextField, value: ContextValue, first: int) -> tuple[ContextValue, int, float]:
+    if value is None:
+        raise InvalidContext(
+            f"context {item.name!r} is missing and declared required. Send it, or drop `required = true` so that "
+            "missing becomes a value of its own."
+        )
+    used, position, weight = item.encode(value)
+    return used, first + position, weight
+
+
+def _refusal(name: str, value: object, wanted: str) -> str:
+    return (
+        f"context {name!r} is {shown(value)}, need {wanted}. Nothing was decided; correct the value and send it again."
+    )
+
+
+def _is_unicode(value: str) -> bool:
+    """Whether a text can be written as UTF-8 (half of a surrogate pair cannot)."""
+    return not any("\ud800" <= char <= "\udfff" for char in value)

@@ -1,0 +1,72 @@
+"""A frozen learner: everything needed to serve it, to recompute what it decided, and to go on learning."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import msgspec
+
+from bandit.errors import BrokenSnapshot
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Model bytes with the whole argument string and the counters; immutable.
+
+    Attributes:
+        campaign_hash: content hash of the campaign it belongs to.
+        learner: name of the learner in the registry.
+        arguments: Vowpal Wabbit's argument string of each model; a model file does not hold all of it.
+        models: the models' bytes, one for each argument string.
+        n_learned: decisions learned from, all together.
+        watermark: number of the last matured decision learned from; learning goes on after it.
+    """
+
+    campaign_hash: str
+    learner: str
+    arguments: tuple[str, ...]
+    models: tuple[bytes, ...]
+    n_learned: int
+    watermark: int
+
+    def to_bytes(self) -> bytes:
+        """Bytes with a checksum of their own: truncated weights and flipped bits load into VW without a word."""
+        body = msgspec.msgpack.encode(
+            (FORMAT, self.campaign_hash, self.learner, self.arguments, self.models, self.n_learned, self.watermark)
+        )
+        return hashlib.sha256(body).digest() + body
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, sha256: str | None = None) -> Snapshot:
+        """Read back what `to_bytes` wrote.
+
+        Args:
+            data: the bytes.
+            sha256: checksum kept elsewhere, hex; compared too where it is given.
+
+        Raises:
+            BrokenSnapshot: if a byte changed, or the format is of a later version.
+
+        >>> kept = Snapshot("hash", "regression", ("-q Ca",), (b"model",), 10, 12)
+        >>> Snapshot.from_bytes(kept.to_bytes()) == kept
+        True
+        """
+        digest, body = data[:32], data[32:]
+        if hashlib.sha256(body).digest() != digest or (sha256 is not None and checksum(data) != sha256):
+            raise BrokenSnapshot(
+                f"the {len(data)} bytes of this snapshot are not the ones that were stored (checksum differs), so it "
+                "could decide anything. It was not loaded; roll back to another one, or restore the database."
+            )
+        form = tuple[int, str, str, tuple[str, ...], tuple[bytes, ...], int, int]
+        version, campaign, learner, arguments, models, n_learned, watermark = msgspec.msgpack.decode(body, type=form)
+        if version != FORMAT:
+            raise BrokenSnapshot(f"snapshot format is {version}, this version reads {FORMAT}. Upgrade manyarm.")
+        return cls(campaign, learner, arguments, models, n_learned, watermark)
+
+
+def checksum(data: bytes) -> str:
+    """sha256 of a snapshot's bytes, hex."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,54 @@
+"""Inverse-gap weighting on the learner's scores (SquareCB)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bandit.arrays import BoolArray, FloatArray, count_true
+from bandit.estimates import Estimates, Need
+from bandit.options import check_options, option
+
+
+@dataclass(frozen=True, slots=True)
+class SquareCB:
+    """Probability falls with the gap to the best score: 1 / (K + gamma_n * gap), the best arm takes the rest.
+
+    gamma_n = gamma * n_learned ** exponent grows with what was learned, so that near-ties are explored early and settled
+    late. Ties for the best share the rest.
+
+    Caution: gamma is in 1 / reward units. Rewards ten times as large want a tenth of it. The regret bound of the paper is
+    for a well-specified regression and its own schedule; this default was chosen by measurement at e-mail's 2-8 % rates.
+
+    Source: Foster and Rakhlin (2020), Beyond UCB: optimal and efficient contextual bandits with regression oracles.
+
+    >>> SquareCB(gamma=100, exponent=0).pmf(Estimates(np.array([0.1, 0.0])), np.array([True, True]), dimension=0).round(4)
+    array([0.9167, 0.0833])
+    """
+
+    gamma: float = option(300.0, "exploitation per unit of reward; larger explores less")
+    exponent: float = option(0.5, "how fast gamma grows with the number of decisions learned from", high=1.0)
+
+    name: ClassVar[str] = "squarecb"
+    needs: ClassVar[Need] = Need.SCORES
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    def pmf(self, estimates: Estimates, eligible: BoolArray, *, dimension: int) -> FloatArray:
+        """Shape (..., n_arms): inverse-gap weights."""
+        del dimension
+        scores, n_eligible = estimates.offered(eligible)
+        gamma = self.gamma * math.pow(max(estimates.n_learned, 1), self.exponent)
+        best = np.maximum.reduce(scores, axis=-1, keepdims=True)
+        shares: FloatArray = best - scores
+        shares *= gamma
+        shares += n_eligible
+        np.reciprocal(shares, out=shares)
+        winners = scores == best
+        rest = 1.0 - np.add.reduce(shares, axis=-1, keepdims=True)
+        shares += winners * (rest / count_true(winners))
+        return shares

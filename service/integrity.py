@@ -1,0 +1,77 @@
+"""What only the store can check: the chain over its rows, rewards against outcomes, counters against snapshots."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+from bandit.errors import BrokenSnapshot
+from bandit.group import Group
+from evaluation.verify import Check
+from service.outcomes_table import iterate_matured
+from service.rows import DECIDED, next_chain
+from service.snapshots_table import list_snapshots, load_snapshot
+from service.store import Log
+
+_READ_AHEAD = 2000
+
+
+def check_chain(connection: sqlite3.Connection) -> Check:
+    """No row was edited, removed, added or reordered since it was written, up to the last one acknowledged."""
+    check = Check("chain", "no row was edited, removed or added since it was written")
+    chain, before = bytes(16), 0
+    for seq, stored, values in _chained_rows(connection):
+        check.n_checked += 1
+        if seq != before + 1:
+            check.fail(f"row {before + 1}{f' to {seq - 1}' if seq > before + 2 else ''} is missing")
+        elif next_chain(chain, values) != stored:
+            check.fail(f"row {seq}, decision {values[1][:60]}: its contents are not the ones that were written")
+        # Go on from what is stored, so that one bad row is reported once.
+        chain, before = stored, seq
+    head = connection.execute("SELECT seq, chain FROM head").fetchone()
+    if head != (before, chain):
+        check.fail(f"the log ends at row {before}, but row {head[0]} was written: rows are missing at the end")
+    return check
+
+
+def check_rewards(connection: sqlite3.Connection, log: Log) -> Check:
+    """Each matured reward is what the outcomes within its window are worth."""
+    check = Check("reward", "each matured reward is what the outcomes kept for it are worth")
+    for matured in iterate_matured(connection, log.log_id, log.campaign, after=0):
+        check.n_checked += 1
+        worth = log.campaign.reward.reward_of(matured.outcome_types)
+        if matured.decision.reward != worth:
+            where = f"row {matured.decision.seq}, decision {matured.decision.decision_id[:60]}"
+            check.fail(f"{where}: reward is {matured.decision.reward!r}, its outcomes are worth {worth!r}")
+    return check
+
+
+def check_snapshots(connection: sqlite3.Connection, log: Log) -> Check:
+    """Each snapshot is whole, and learned from just the rows up to its watermark, each once."""
+    check = Check("training", "each snapshot is whole and learned each matured row up to its watermark once")
+    for stored in list_snapshots(connection, log.log_id):
+        check.n_checked += 1
+        try:
+            snapshot = load_snapshot(connection, stored.snapshot)
+        except BrokenSnapshot as error:
+            check.fail(str(error))
+            continue
+        rows = connection.execute(
+            'SELECT count(*) FROM decisions WHERE log_id = ? AND matured <= ? AND "group" <> ?',
+            (log.log_id, snapshot.watermark, Group.CONTROL.value),
+        ).fetchone()[0]
+        if rows != snapshot.n_learned:
+            check.fail(
+                f"snapshot {stored.snapshot} learned {snapshot.n_learned} rows, the log has {rows} up to its watermark"
+            )
+    return check
+
+
+def _chained_rows(connection: sqlite3.Connection) -> Iterator[tuple[int, bytes, tuple[Any, ...]]]:
+    query = f"SELECT seq, chain, {', '.join(DECIDED)} FROM decisions WHERE seq > ? ORDER BY seq LIMIT {_READ_AHEAD}"  # noqa: S608
+    after = -(1 << 62)
+    while rows := connection.execute(query, (after,)).fetchall():
+        for row in rows:
+            yield row[0], row[1], row[2:]
+        after = rows[-1][0]

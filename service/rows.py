@@ -1,0 +1,107 @@
+"""Between a decision and its row in the `decisions` table, and the chain that makes an edit show."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bandit.campaign import Campaign
+from bandit.decision import Decision
+from bandit.log import LoggedDecision
+
+DECIDED = (
+    "log_id", "decision_id", "customer_key", '"group"', "context", "arms", "propensities", "pmf", "propensity",
+    "policy", "snapshot", "fallback", "estimate", "decided_at", "send_at",
+)  # fmt: skip
+"""The columns that never change, in the order in which the chain covers them."""
+
+BECAME = ("state", "sent_at", "reward")
+READ = ", ".join(("seq", *DECIDED, *BECAME))
+"""What `logged_of` reads, as the column list of a SELECT."""
+
+DecidedValues = tuple[Any, ...]
+"""Values of `DECIDED`, as SQLite stores them and gives them back."""
+
+_text = msgspec.json.Encoder()
+
+
+def stamp(moment: datetime) -> str:
+    """A time as the store keeps it: UTC, microseconds, fixed width, so that text order is time order.
+
+    >>> stamp(datetime(2026, 11, 22, 9, tzinfo=UTC))
+    '2026-11-22T09:00:00.000000+00:00'
+    """
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def moment_of(text: str | None) -> datetime | None:
+    """The time that `stamp` wrote."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def decided_values(decision: Decision, *, log_id: int) -> DecidedValues:
+    """The never-changing part of a row."""
+    picks = decision.picks
+    return (
+        log_id,
+        decision.decision_id,
+        decision.customer_key,
+        decision.group.value,
+        _json(decision.context),
+        _json([pick.arm for pick in picks]),
+        _json([pick.propensity for pick in picks]),
+        np.array([p for pick in picks for p in pick.pmf.probabilities]).tobytes(),
+        decision.propensity,
+        decision.policy,
+        decision.snapshot,
+        decision.fallback,
+        decision.estimate,
+        stamp(decision.decided_at),
+        None if decision.send_at is None else stamp(decision.send_at),
+    )
+
+
+def next_chain(chain: bytes, values: Sequence[Any]) -> bytes:
+    """The chain after a row: a hash over the chain before it and the row's never-changing values."""
+    return hashlib.blake2b(chain + msgspec.msgpack.encode(values), digest_size=16).digest()
+
+
+def logged_of(row: Sequence[Any], campaign: Campaign) -> LoggedDecision:
+    """A row of `READ` columns as a logged decision; checks nothing, so that `verify` can look at anything."""
+    values = dict(zip(("seq", *DECIDED, *BECAME), row, strict=True))
+    flat = np.frombuffer(values["pmf"]).tolist()
+    pmfs, start = [], 0
+    for size in campaign.sizes:
+        pmfs.append(tuple(flat[start : start + size]))
+        start += size
+    return LoggedDecision(
+        seq=values["seq"],
+        decision_id=values["decision_id"],
+        campaign=campaign.id,
+        campaign_hash=campaign.content_hash,
+        customer_key=values["customer_key"],
+        group=values['"group"'],
+        context=msgspec.json.decode(values["context"]),
+        arms=tuple(msgspec.json.decode(values["arms"])),
+        propensities=tuple(msgspec.json.decode(values["propensities"])),
+        pmfs=tuple(pmfs),
+        propensity=values["propensity"],
+        policy=values["policy"],
+        snapshot=values["snapshot"],
+        fallback=values["fallback"],
+        estimate=values["estimate"],
+        decided_at=datetime.fromisoformat(values["decided_at"]),
+        send_at=moment_of(values["send_at"]),
+        state=values["state"],
+        sent_at=moment_of(values["sent_at"]),
+        reward=values["reward"],
+    )
+
+
+def _json(value: object) -> str:
+    return _text.encode(value).decode()

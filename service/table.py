@@ -1,0 +1,125 @@
+"""Tables of customers, events and logs that people have: CSV and Parquet, read in chunks, typed by the campaign."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bandit.context import ContextValue
+from bandit.errors import InvalidContext, InvalidOutcome, UnusableLog
+from bandit.schema import BooleanField, NumericField, Schema
+
+Cells = Mapping[str, object]
+"""One row by column name; all texts from CSV, typed from Parquet."""
+
+YES, NO = {"true", "yes", "1", "t", "y"}, {"false", "no", "0", "f", "n"}
+_AT_ONCE = 5000
+csv.field_size_limit(sys.maxsize)
+
+
+def read_rows(path: Path) -> Iterator[Cells]:
+    """Rows of a CSV (also .csv.gz) or Parquet file, with constant memory.
+
+    Raises:
+        UnusableLog: if the file is missing, of another kind, or cannot be parsed; names the line.
+    """
+    if not path.is_file():
+        raise UnusableLog(f"{path}: no such file. Name a CSV or Parquet file.")
+    if path.suffix == ".parquet":
+        yield from _parquet_rows(path)
+    elif path.name.endswith((".csv", ".csv.gz")):
+        yield from _csv_rows(path)
+    else:
+        raise UnusableLog(f"{path}: found the ending {path.suffix!r}, need .csv, .csv.gz or .parquet.")
+
+
+def columns_in(path: Path) -> tuple[str, ...]:
+    """Column names of a file; empty for a file without rows."""
+    return tuple(next(read_rows(path), {}))
+
+
+def _parquet_rows(path: Path) -> Iterator[Cells]:
+    try:
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=_AT_ONCE):
+            yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise UnusableLog(f"{path}: not a readable Parquet file ({error}). Write it again, or use CSV.") from error
+
+
+def _csv_rows(path: Path) -> Iterator[Cells]:
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        try:
+            for row in reader:
+                if None in row or None in row.values():
+                    raise UnusableLog(
+                        f"{path}, line {reader.line_num}: {len([v for v in row.values() if v is not None])} cells, the header "
+                        f"has {len(reader.fieldnames or ())} columns. Quote texts that hold commas."
+                    )
+                yield row
+        except (csv.Error, UnicodeDecodeError, OSError, EOFError) as error:
+            raise UnusableLog(
+                f"{path}, line {reader.line_num}: {error}. Save it as UTF-8 CSV with a header."
+            ) from error
+
+
+def context_of(cells: Cells, schema: Schema, names: Sequence[str]) -> dict[str, ContextValue]:
+    """The context in a row: texts become what the schema declares, empty cells are missing.
+
+    Raises:
+        InvalidContext: for a text that is not a number or not yes / no where the schema wants one.
+    """
+    return {name: _typed(name, cells[name], schema) for name in names}
+
+
+def _typed(name: str, cell: object, schema: Schema) -> ContextValue:
+    if cell is None or cell == "":
+        return None
+    if not isinstance(cell, str):
+        return cell if isinstance(cell, (bool, int, float)) else str(cell)
+    item = next((item for item in schema.fields if item.name == name), None)
+    if isinstance(item, NumericField):
+        try:
+            return float(cell)
+        except ValueError:
+            raise InvalidContext(
+                f"context {name!r} is {cell[:60]!r}, need a number, or nothing where it is not known."
+            ) from None
+    if isinstance(item, BooleanField):
+        return _yes_or_no(name, cell)
+    return cell
+
+
+def _yes_or_no(name: str, cell: str) -> bool:
+    word = cell.strip().lower()
+    if word in YES or word in NO:
+        return word in YES
+    raise InvalidContext(f"context {name!r} is {cell[:60]!r}, need true or false, or nothing where it is not known.")
+
+
+def time_of(cell: object, *, what: str) -> datetime | None:
+    """A time with a zone from an ISO 8601 text or a Parquet timestamp; None for an empty cell.
+
+    Raises:
+        InvalidOutcome: for anything else, and for a time without a zone.
+    """
+    if cell is None or cell == "":
+        return None
+    try:
+        moment = cell if isinstance(cell, datetime) else datetime.fromisoformat(str(cell))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InvalidOutcome(
+            f"{what} is {str(cell)[:60]!r}, need an ISO 8601 time with its zone, such as 2026-11-22T09:00:00Z: "
+            "windows are counted from it."
+        )
+    return moment.astimezone(UTC)

@@ -1,0 +1,100 @@
+"""The trainer: close windows, learn from what matured, store snapshot and watermark together, serve the new one."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from bandit.engine import Engine, Served
+from bandit.errors import BrokenSnapshot
+from bandit.group import Group
+from bandit.learner import LearnerKind
+from bandit.learners import learner_for
+from bandit.snapshot import Snapshot
+from bandit.training import train
+from policies.registry import group_policies
+from service.outcomes_table import MATURE_AT_ONCE, iterate_matured, mature
+from service.snapshots_table import add_snapshot, load_snapshot, newest_snapshot, promote, serving_snapshot
+from service.store import Log, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What one step of the trainer did."""
+
+    n_matured: int
+    n_learned: int
+    snapshot: str | None
+
+
+class Trainer:
+    """Trains one log. Two trainers on one file do no harm: the slower one's step is thrown away, not stored twice."""
+
+    def __init__(self, store: Store, log: Log) -> None:
+        self._store = store
+        self._log = log
+        needs = group_policies(log.campaign)[Group.LEARNER].needs
+        self._kind: LearnerKind = learner_for(log.campaign.learner, needs)
+
+    def step(self, now: datetime, *, most: int | None = None) -> Training:
+        """Mature everything due, learn from what is new, and promote the result.
+
+        Args:
+            now: windows that close until then are closed.
+            most: learn from at most so many rows in this step; None for all.
+        """
+        n_matured = self.close_windows(now)
+        reader = self._store.reader()
+        parent = newest_snapshot(reader, self._log.log_id)
+        before = load_snapshot(reader, parent) if parent else None
+        after = before.watermark if before else 0
+        rows = iterate_matured(reader, self._log.log_id, self._log.campaign, after=after, most=most)
+        trained = train(self._log.campaign, self._kind, before, rows)
+        if trained is None:
+            return Training(n_matured, 0, None)
+        name = self._store.write(lambda connection: self._keep(connection, trained, parent, now))
+        n_learned = trained.n_learned - (before.n_learned if before else 0)
+        return Training(n_matured, n_learned if name else 0, name)
+
+    def close_windows(self, now: datetime) -> int:
+        """Mature every decision whose window has passed, those of the file's earlier logs too; returns how many."""
+        total = 0
+        for log in self._store.logs():
+            last = MATURE_AT_ONCE
+            while last == MATURE_AT_ONCE:
+                last = self._store.write(partial(mature, log_id=log.log_id, spec=log.campaign.reward, now=now))
+                total += last
+        return total
+
+    def _keep(self, connection: sqlite3.Connection, trained: Snapshot, parent: str | None, now: datetime) -> str | None:
+        name = add_snapshot(connection, self._log.log_id, trained, parent=parent, at=now)
+        if name:
+            promote(connection, self._log.log_id, name, at=now, reason="trained")
+        return name
+
+    def serving(self) -> Served | None:
+        """The serving snapshot, ready to decide; None where there is none.
+
+        Raises:
+            BrokenSnapshot: if its bytes are not the ones that were stored.
+        """
+        name = self.serving_name()
+        if name is None:
+            return None
+        return Served(name, self._kind.serve(self._log.campaign, load_snapshot(self._store.reader(), name)))
+
+    def serving_name(self) -> str | None:
+        """Id of the serving snapshot."""
+        return serving_snapshot(self._store.reader(), self._log.log_id)
+
+
+def engine_for(store: Store, log: Log) -> Engine:
+    """An engine with the store's keys, deciding from the serving snapshot; from none where it is broken."""
+    engine = Engine(log.campaign, group_policies(log.campaign), store.salt, store.secret)
+    try:
+        return engine.serving(Trainer(store, log).serving())
+    except BrokenSnapshot as error:
+        # The random policy decides and each row says why; /readyz says so too.
+        return engine.serving(None, unserved=str(error))
