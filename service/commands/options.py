@@ -1,0 +1,114 @@
+"""Options that several commands share, so that they are called and explained alike."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from bandit.campaign import Campaign
+from bandit.campaign_file import load_campaign
+from bandit.errors import InvalidCampaign
+from bandit.learners import learner_faults
+from policies.registry import policy_faults, policy_of
+from service.clock import system_clock
+from service.store import Log, Store
+from service.table import time_of
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Item = TypeVar("Item")
+
+db_option = click.option(
+    "--db", type=click.Path(path_type=Path), default=Path("manyarm.db"), show_default=True, envvar="MANYARM_DB",
+    help="The database file; made where it is missing.",
+)  # fmt: skip
+campaign_option = click.option(
+    "--campaign", type=click.Path(path_type=Path), default=Path("campaign.toml"), show_default=True,
+    envvar="MANYARM_CAMPAIGN", help="The campaign file.",
+)  # fmt: skip
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document on standard output, for machines."
+)
+
+
+class Moment(click.ParamType[datetime]):
+    """An ISO 8601 time with a zone."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:  # noqa: ANN401
+        """The time in UTC."""
+        del param, ctx
+        moment = time_of(value, what="the time")
+        if moment is None:
+            raise click.UsageError("the time is empty; write it like 2026-11-22T09:00:00Z.")
+        return moment
+
+
+at_option = click.option("--at", type=Moment(), help="The time to use instead of now, such as 2026-11-22T09:00:00Z.")
+
+
+def now_or(at: datetime | None) -> datetime:
+    """The time given, or the wall clock's."""
+    return at or system_clock()
+
+
+def checked_campaign(path: Path) -> Campaign:
+    """The campaign, with the faults of its policy and learner found as well.
+
+    Raises:
+        InvalidCampaign: with every fault.
+    """
+    campaign = load_campaign(path)
+    # Without a policy nothing is known about what the learner must provide.
+    faults = policy_faults(campaign.policy) or learner_faults(campaign.learner, policy_of(campaign.policy).needs)
+    if faults:
+        raise InvalidCampaign(faults, path.name)
+    return campaign
+
+
+@contextmanager
+def opened(db: Path, campaign: Path, at: datetime | None = None) -> Iterator[tuple[Store, Log]]:
+    """The store and the campaign's log in it; says so where the campaign changed and a new log begins."""
+    read = checked_campaign(campaign)
+    with Store(db) as store:
+        log = store.open_log(read, now_or(at))
+        if log.replaces:
+            note(
+                f"{campaign} changed: its content is {read.content_hash}, the log so far was made under {log.replaces}. "
+                "A new log begins in the same database; the old one stays as it is, and putting the old file back goes "
+                "on with it. Learning starts afresh."
+            )
+        yield store, log
+
+
+@contextmanager
+def existing(db: Path) -> Iterator[Store]:
+    """A store that must be there already."""
+    if not db.exists():
+        raise click.UsageError(f"{db}: no such database. Name one with --db; `manyarm decide` and `serve` make one.")
+    with Store(db) as store:
+        yield store
+
+
+def note(message: str) -> None:
+    """Something a person should know, on standard error."""
+    click.echo(f"manyarm: {message}", err=True)
+
+
+def answer(document: object, text: str, *, as_json: bool) -> None:
+    """The command's answer on standard output: a text for people, or one JSON document."""
+    click.echo(msgspec.json.format(msgspec.json.encode(document)).decode() if as_json else text)
+
+
+@contextmanager
+def progress(items: Iterable[Item], label: str, length: int | None = None) -> Iterator[Iterable[Item]]:
+    """A progress bar on standard error; silent where that is not a terminal."""
+    with click.progressbar(items, label=label, length=length, file=sys.stderr, update_min_steps=50) as bar:
+        yield bar

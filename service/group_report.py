@@ -1,0 +1,149 @@
+"""The table a marketer reads: what each group earned, what it adds to business as usual, and which arms were chosen."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bandit.campaign import Campaign
+from bandit.errors import UnusableLog
+from bandit.group import Group
+from bandit.log import LoggedDecision
+from bandit.reward import State
+from evaluation.lift import GroupSums, Lift, lift
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLine:
+    """One group's line; `lift` is against control, None for control itself and where it cannot be said."""
+
+    group: str
+    n_sends: int
+    n_customers: int
+    reward: float
+    lift: Lift | None
+    unsaid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Favourite:
+    """The arm the learner chose most for one value of a context name, and its share of those sends."""
+
+    value: str
+    dimension: str
+    arm: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class GroupReport:
+    """What a log says about its groups. Only matured decisions count."""
+
+    campaign: str
+    n_decisions: int
+    n_matured: int
+    lines: tuple[GroupLine, ...]
+    by: str | None
+    favourites: tuple[Favourite, ...]
+
+
+def report_groups(rows: Iterable[LoggedDecision], campaign: Campaign, *, by: str | None = None) -> GroupReport:
+    """Make the report from a log.
+
+    Args:
+        rows: of one campaign's log.
+        campaign: whose log it is.
+        by: a context name by which the learner's favourite arms are listed; over the later half of its sends.
+    """
+    rewards: dict[str, list[float]] = defaultdict(list)
+    customers: dict[str, list[str]] = defaultdict(list)
+    learned: list[LoggedDecision] = []
+    n_decisions = 0
+    for n_decisions, row in enumerate(rows, start=1):  # noqa: B007 - counts
+        if row.group == Group.LEARNER:
+            learned.append(row)
+        if row.state == State.MATURED and row.reward is not None:
+            rewards[row.group].append(row.reward)
+            customers[row.group].append(row.customer_key)
+    lines = _lines(rewards, customers)
+    favourites = _favourites(learned[len(learned) // 2 :], campaign, by) if by else ()
+    return GroupReport(campaign.id, n_decisions, sum(map(len, rewards.values())), lines, by, favourites)
+
+
+def _lines(rewards: dict[str, list[float]], customers: dict[str, list[str]]) -> tuple[GroupLine, ...]:
+    sums = {str(g): GroupSums.of(rewards[g], customers[g]) for g in Group if rewards[g]}
+    control = sums.get(Group.CONTROL)
+    return tuple(_line(group, found, control) for group, found in sums.items())
+
+
+def _line(group: str, sums: GroupSums, control: GroupSums | None) -> GroupLine:
+    answer, unsaid = None, None
+    if group != Group.CONTROL:
+        try:
+            answer = lift(sums, control) if control else None
+            unsaid = None if control else "no control group"
+        except UnusableLog as error:
+            unsaid = str(error)
+    return GroupLine(group, int(sums.n_sends), int(sums.n_customers), sums.value, answer, unsaid)
+
+
+def _favourites(rows: Iterable[LoggedDecision], campaign: Campaign, by: str) -> tuple[Favourite, ...]:
+    chosen: dict[str, list[Counter[str]]] = {}
+    for row in rows:
+        value = str(row.context.get(by))
+        counters = chosen.setdefault(value, [Counter() for _ in campaign.dimensions])
+        for counter, arm in zip(counters, row.arms, strict=True):
+            counter[arm] += 1
+    order = _values_in_order(campaign, by, chosen)
+    return tuple(
+        Favourite(value, dimension.name, arm, count / counter.total())
+        for value in order
+        for dimension, counter in zip(campaign.dimensions, chosen[value], strict=True)
+        for arm, count in counter.most_common(1)
+    )
+
+
+def _values_in_order(campaign: Campaign, by: str, found: Iterable[str]) -> list[str]:
+    declared = list(getattr(campaign.schema[by], "values", ()))
+    return sorted(found, key=lambda value: (declared.index(value) if value in declared else len(declared), value))
+
+
+def text_of(report: GroupReport) -> str:
+    """The report as a table of plain text."""
+    lines = [f"{report.campaign}: {report.n_decisions} decisions, {report.n_matured} with a final reward", ""]
+    lines.append(
+        f"  {'group':<9} {'sends':>7} {'customers':>10} {'reward a send':>14}   lift over control (95 % interval)"
+    )
+    lines += [f"  {_line_text(line)}" for line in report.lines]
+    if report.favourites:
+        lines += ["", *_favourites_text(report)]
+    return "\n".join(lines)
+
+
+def _line_text(line: GroupLine) -> str:
+    start = f"{line.group:<9} {line.n_sends:>7} {line.n_customers:>10} {line.reward:>14.5f}"
+    if line.lift is None:
+        return f"{start}   {line.unsaid or ''}".rstrip()
+    absolute, relative = line.lift.difference, line.lift.relative
+    said = f"{absolute.estimate:+.5f} ({absolute.ci_lower:+.5f} to {absolute.ci_upper:+.5f})"
+    if relative is not None:
+        said += f", {relative.estimate:+.0%} ({relative.ci_lower:+.0%} to {relative.ci_upper:+.0%})"
+    return f"{start}   {said}"
+
+
+def _favourites_text(report: GroupReport) -> list[str]:
+    names = list(dict.fromkeys(favourite.dimension for favourite in report.favourites))
+    by_value: dict[str, list[Favourite]] = defaultdict(list)
+    for favourite in report.favourites:
+        by_value[favourite.value].append(favourite)
+    head = f"  {report.by or '':<18}" + "".join(f"{name:<24}" for name in names)
+    rows = [
+        f"  {value:<18}" + "".join(f"{f'{f.arm} {f.share:.0%}':<24}" for f in found)
+        for value, found in by_value.items()
+    ]
+    return [
+        "Arms the learner chose most, in the later half of its sends:",
+        head.rstrip(),
+        *(row.rstrip() for row in rows),
+    ]

@@ -1,0 +1,39 @@
+"""Worlds with known truth, for rehearsing a campaign before anyone receives it.
+
+World       `World`, `Arrival`, `SimulatedOutcome`, `ChoiceGrid`, `ImpossibleWorld`: what every world answers
+Scenario    `ReferralContest`: 12 subjects x 4 calls to action x 4 benefits x 10 send slots
+Customers   `Customer`, `draw_population`
+Responses   `Attributes`, `EffectSizes`, `draw_responses`, `ResponseModel`
+Delays      `DelayModel`, `DelayMixture`, `DelayPart`
+Truth       `value_of`, `value_of_choices`, `Truth`, `gap`: exact value and regret of a policy
+"""
+
+from simulator.delay import DelayMixture, DelayModel, DelayPart
+from simulator.effects import EffectSizes, draw_responses
+from simulator.population import Customer, draw_population
+from simulator.referral_contest import ReferralContest
+from simulator.response import Attributes, ResponseModel
+from simulator.truth import Truth, gap, value_of, value_of_choices
+from simulator.world import Arrival, ChoiceGrid, ImpossibleWorld, SimulatedOutcome, World
+
+__all__ = [
+    "Arrival",
+    "Attributes",
+    "ChoiceGrid",
+    "Customer",
+    "DelayMixture",
+    "DelayModel",
+    "DelayPart",
+    "EffectSizes",
+    "ImpossibleWorld",
+    "ReferralContest",
+    "ResponseModel",
+    "SimulatedOutcome",
+    "Truth",
+    "World",
+    "draw_population",
+    "draw_responses",
+    "gap",
+    "value_of",
+    "value_of_choices",
+]
