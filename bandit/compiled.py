@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, combinations
 
 import numpy as np
 from scipy.special import expit
@@ -52,7 +52,45 @@ def compile_tables(space: FeatureSpace, probes: Sequence[Probe]) -> Tables:
     arms = [(d, k) for d, size in enumerate(space.sizes) for k in range(size)]
     read = [_read_out(space, probe, arms) for probe in probes]
     constant, context, pairs = (np.stack(parts, axis=-2) for parts in zip(*read, strict=True))
-    return Tables(space.sizes, constant, context, pairs)
+    return centred(Tables(space.sizes, constant, context, pairs))
+
+
+def centred(tables: Tables) -> Tables:
+    """The same model, with each dimension's terms summing to 0 over its arms.
+
+    What the arms of a dimension have in common moves into column 0. No whole choice scores differently, but a dimension
+    not yet picked now counts as its average arm instead of as nothing: left out, it would take its share of the
+    intercept along, and a rare outcome would look many times as likely in the first stage as in the last.
+    """
+    constant, context, pairs = tables.constant.copy(), tables.context.copy(), tables.pairs.copy()
+    blocks = _blocks(tables.sizes)
+    for first, second in combinations(blocks, 2):
+        _centre_pairs(constant, pairs, first, second)
+    for block in blocks:
+        for rows in (constant[None], context):
+            mean = rows[..., block].mean(axis=-1)
+            rows[..., block] -= mean[..., None]
+            rows[..., 0] += mean
+    return Tables(tables.sizes, constant, context, pairs)
+
+
+def _centre_pairs(constant: FloatArray, pairs: FloatArray, first: slice, second: slice) -> None:
+    """Move the means of two dimensions' pair terms, by row and by column, into the arms alone; in place."""
+    rows, columns = slice(first.start - 1, first.stop - 1), slice(second.start - 1, second.stop - 1)
+    block = pairs[rows, :, second]
+    by_row, by_column, whole = block.mean(axis=2), block.mean(axis=0), block.mean(axis=(0, 2))
+    constant[:, first] += by_row.T - whole[:, None]
+    constant[:, second] += by_column - whole[:, None]
+    constant[:, 0] += whole
+    centre = block - by_row[:, :, None] - by_column[None] + whole[None, :, None]
+    pairs[rows, :, second] = centre
+    pairs[columns, :, first] = centre.transpose(2, 1, 0)
+
+
+def _blocks(sizes: Sequence[int]) -> list[slice]:
+    """The columns of each dimension's arms."""
+    starts = accumulate(sizes, initial=1)
+    return [slice(start, start + size) for start, size in zip(starts, sizes, strict=False)]
 
 
 def _read_out(
@@ -111,8 +149,7 @@ class CompiledScorer:
         self._constant = tables.constant.ravel()
         self._context = tables.context.reshape(len(tables.context), -1)
         self._pairs = tables.pairs
-        starts = accumulate(tables.sizes, initial=1)
-        self._first = tuple(slice(start, start + size) for start, size in zip(starts, tables.sizes, strict=False))
+        self._first = tuple(_blocks(tables.sizes))
         self._worths = np.asarray(worths, dtype=np.float64)
         self._logistic = logistic
         self._bounds = bounds

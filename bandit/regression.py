@@ -3,10 +3,15 @@
 One regressor sees context and picks together (context x dimension and dimension x dimension terms). With
 `target = "outcomes"` there is one logistic regressor an outcome type, and the expected reward is their worth-weighted
 sum; with `target = "reward"` there is one regressor of the reward itself, by squared loss.
+
+Two settings differ from Vowpal Wabbit's own, both by measurement (docs/decisions/0004): an outcome's regressor starts at
+the rate seen in the first rows instead of at one half, and its steps have one small size instead of adapting, because
+with outcomes of a few percent the adaptive ones are all spent on learning that most sends bring nothing.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +27,10 @@ from bandit.snapshot import Snapshot
 from bandit.vw import HashedFeature, VwRegressor
 
 NAME = "regression"
+PLAIN_RATE = 0.01
+ADAPTIVE_RATE = 0.1
+BASE_ROWS = 500
+"""Rows from which the rates are taken that the regressors start at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +40,24 @@ class RegressionOptions:
     target: str = option(
         "outcomes", "one logistic model an outcome type, or one model of the reward", among=("outcomes", "reward")
     )
-    learning_rate: float = option(0.1, "Vowpal Wabbit's -l: how far one send moves the weights", low=1e-6, high=100.0)
+    learning_rate: float = option(
+        0.0, "Vowpal Wabbit's -l: how far one send moves the weights; 0 chooses by the target", high=100.0
+    )
     l2: float = option(0.0, "Vowpal Wabbit's --l2: pull of the weights towards 0 at each send", high=1.0)
     bits: int = option(0, "Vowpal Wabbit's -b: log2 of the table of weights; 0 chooses from the campaign", high=28)
 
     def __post_init__(self) -> None:
         check_options(self)
 
-    def arguments(self, space: FeatureSpace, bounds: tuple[float, float]) -> str:
-        """The whole argument string of one model."""
+    def arguments(self, space: FeatureSpace, bounds: tuple[float, float], start: float) -> str:
+        """The whole argument string of one model, whose linear prediction begins at `start`."""
         crossed = " ".join(f"-q {pair}" for pair in space.quadratic)
-        shared = f"-b {self.bits or space.bits} -l {self.learning_rate!r} --l2 {self.l2!r} {crossed}"
+        shared = f"-b {self.bits or space.bits} --l2 {self.l2!r} --constant {start!r} {crossed}"
         if self.target == "outcomes":
-            return f"--loss_function logistic {shared}"
-        return f"--loss_function squared --min_prediction {bounds[0]!r} --max_prediction {bounds[1]!r} {shared}"
+            # Naming --invariant switches the adaptive and normalised steps off; --power_t 0 keeps their size.
+            return f"--loss_function logistic --invariant --power_t 0 -l {self.learning_rate or PLAIN_RATE!r} {shared}"
+        bounded = f"--min_prediction {bounds[0]!r} --max_prediction {bounds[1]!r}"
+        return f"--loss_function squared {bounded} -l {self.learning_rate or ADAPTIVE_RATE!r} {shared}"
 
 
 class _Model:
@@ -75,25 +88,32 @@ class _Model:
 
 
 class RegressionLearner:
-    """Trains the campaign's models; see the module for what they are."""
+    """Trains the campaign's models; see the module for what they are.
+
+    A fresh one keeps the first rows back until it has seen enough of them to know where to start, or is frozen.
+    """
 
     def __init__(self, campaign: Campaign, snapshot: Snapshot | None = None) -> None:
         self._campaign = campaign
         self._options = options_of(campaign)
-        self._models = _models(campaign, snapshot)
+        self._models = _resumed(campaign, snapshot) if snapshot else ()
+        self._kept_back: list[TrainingRow] = []
         self.n_learned = snapshot.n_learned if snapshot else 0
 
     def learn(self, row: TrainingRow) -> None:
         """One example for each model."""
-        context = list(zip(row.context.indices, row.context.weights, strict=True))
-        picks = list(enumerate(row.picks))
-        labels = [row.reward] if self._options.target == "reward" else [2.0 * label - 1.0 for label in row.labels]
-        for model, label in zip(self._models, labels, strict=True):
-            model.vw.learn(model.namespaces(context, picks), label)
         self.n_learned += 1
+        if self._models:
+            self._learn(row)
+            return
+        self._kept_back.append(row)
+        if len(self._kept_back) == BASE_ROWS:
+            self._begin()
 
     def snapshot(self, *, watermark: int) -> Snapshot:
         """Freeze all models together."""
+        if not self._models:
+            self._begin()
         return Snapshot(
             self._campaign.content_hash,
             NAME,
@@ -102,6 +122,44 @@ class RegressionLearner:
             self.n_learned,
             watermark,
         )
+
+    def _begin(self) -> None:
+        """Start the models at the rates of the rows kept back, and learn those rows."""
+        labels = [self._labels(row) for row in self._kept_back]
+        logistic = self._options.target == "outcomes"
+        self._models = _fresh(self._campaign, starts_of(labels, n_models(self._campaign), logistic=logistic))
+        for row in self._kept_back:
+            self._learn(row)
+        self._kept_back = []
+
+    def _learn(self, row: TrainingRow) -> None:
+        context = list(zip(row.context.indices, row.context.weights, strict=True))
+        picks = list(enumerate(row.picks))
+        for model, label in zip(self._models, self._labels(row), strict=True):
+            model.vw.learn(model.namespaces(context, picks), label)
+
+    def _labels(self, row: TrainingRow) -> list[float]:
+        """What each model is to predict: the reward, or 1 and -1 for an outcome that happened or not."""
+        return [row.reward] if self._options.target == "reward" else [2.0 * label - 1.0 for label in row.labels]
+
+
+def starts_of(labels: Sequence[Sequence[float]], n_models: int, *, logistic: bool) -> tuple[float, ...]:
+    """Where each model's prediction starts: the log-odds of its outcome's rate, or the mean reward.
+
+    Half an outcome is added on either side, so that one never seen has a small rate and not none.
+
+    >>> starts_of([[1.0], [-1.0], [-1.0]], 1, logistic=True)
+    (-0.5108256237659907,)
+    """
+    if not logistic:
+        return tuple(sum(row[m] for row in labels) / max(len(labels), 1) for m in range(n_models))
+    happened = [sum(row[m] > 0.0 for row in labels) for m in range(n_models)]
+    return tuple(math.log((count + 0.5) / (len(labels) - count + 0.5)) for count in happened)
+
+
+def n_models(campaign: Campaign) -> int:
+    """One model an outcome type, or one of the reward."""
+    return 1 if options_of(campaign).target == "reward" else len(campaign.reward.types)
 
 
 def options_of(campaign: Campaign) -> RegressionOptions:
@@ -135,7 +193,7 @@ def serve(campaign: Campaign, snapshot: Snapshot) -> CompiledScorer:
 
 def compile_snapshot(campaign: Campaign, snapshot: Snapshot) -> Tables:
     """Load a snapshot's models and read their weights out."""
-    probes: list[Probe] = [model.probe for model in _models(campaign, snapshot)]
+    probes: list[Probe] = [model.probe for model in _resumed(campaign, snapshot)]
     return compile_tables(FeatureSpace.of(campaign), probes)
 
 
@@ -143,24 +201,25 @@ def reference_score(campaign: Campaign, snapshot: Snapshot, row: TrainingRow) ->
     """What Vowpal Wabbit itself predicts for a whole choice, one linear prediction a model; the tables must agree."""
     context = list(zip(row.context.indices, row.context.weights, strict=True))
     picks = list(enumerate(row.picks))
-    return tuple(model.vw.predict(model.namespaces(context, picks)) for model in _models(campaign, snapshot))
+    return tuple(model.vw.predict(model.namespaces(context, picks)) for model in _resumed(campaign, snapshot))
 
 
-def _models(campaign: Campaign, snapshot: Snapshot | None) -> tuple[_Model, ...]:
-    space, options = FeatureSpace.of(campaign), options_of(campaign)
-    n_models = 1 if options.target == "reward" else len(campaign.reward.types)
-    if snapshot is None:
-        arguments = options.arguments(space, reward_bounds(campaign))
-        return tuple(_Model(space, arguments, None) for _ in range(n_models))
-    if (snapshot.learner, snapshot.campaign_hash, len(snapshot.models)) != (NAME, campaign.content_hash, n_models):
+def _fresh(campaign: Campaign, starts: Sequence[float]) -> tuple[_Model, ...]:
+    space, options, bounds = FeatureSpace.of(campaign), options_of(campaign), reward_bounds(campaign)
+    return tuple(_Model(space, options.arguments(space, bounds, start), None) for start in starts)
+
+
+def _resumed(campaign: Campaign, snapshot: Snapshot) -> tuple[_Model, ...]:
+    wanted = (NAME, campaign.content_hash, n_models(campaign))
+    if (snapshot.learner, snapshot.campaign_hash, len(snapshot.models)) != wanted:
         raise BrokenSnapshot(
             f"this snapshot is of learner {snapshot.learner!r} with {len(snapshot.models)} models, for campaign content "
             f"{snapshot.campaign_hash}; the campaign here is {campaign.content_hash}. Use the campaign file it was "
             "trained for, or train a new snapshot."
         )
-    return tuple(
-        _Model(space, arguments, model) for arguments, model in zip(snapshot.arguments, snapshot.models, strict=True)
-    )
+    space = FeatureSpace.of(campaign)
+    parts = zip(snapshot.arguments, snapshot.models, strict=True)
+    return tuple(_Model(space, arguments, model) for arguments, model in parts)
 
 
 def _faults(options: Mapping[str, Option]) -> list[Fault]:
