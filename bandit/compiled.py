@@ -14,7 +14,7 @@ from itertools import accumulate, combinations
 import numpy as np
 from scipy.special import expit
 
-from bandit.arrays import BoolArray, FloatArray
+from bandit.arrays import FloatArray
 from bandit.context import EncodedContext
 from bandit.estimates import Estimates
 from bandit.features import FeatureSpace
@@ -164,9 +164,9 @@ class CompiledScorer:
         linear: FloatArray = np.dot(context.weights, rows) + self._constant
         return linear.reshape(self._shape)
 
-    def estimates(self, state: FloatArray, dimension: int, eligible: BoolArray) -> Estimates:
+    def estimates(self, state: FloatArray, dimension: int, offered: Sequence[int]) -> Estimates:
         """Scores of a dimension's arms given the picks so far, shape (n_arms,)."""
-        del eligible
+        del offered
         linear = state[:, self._first[dimension]] + state[:, :1]
         if self._logistic:
             return Estimates(np.dot(self._worths, expit(linear)), self.n_learned)

@@ -24,30 +24,37 @@ class Removal:
 class Eligibility:
     """The rules of one campaign, prepared once; dimensions without rules cost nothing."""
 
-    __slots__ = ("_dimensions", "_everything", "_ruled")
+    __slots__ = ("_all", "_dimensions", "_ruled")
 
     def __init__(self, dimensions: Sequence[Dimension]) -> None:
         self._dimensions = tuple(dimensions)
-        self._everything = tuple(_all_true(len(dimension.arms)) for dimension in dimensions)
+        self._all = tuple(tuple(range(len(dimension.arms))) for dimension in dimensions)
         self._ruled = tuple(any(arm.when or arm.requires for arm in dimension.arms) for dimension in dimensions)
 
-    def mask(self, dimension: int, context: Mapping[str, ContextValue], picks: Sequence[int]) -> BoolArray:
-        """Which arms of a dimension are eligible, given the context and the earlier picks (positions in file order).
-
-        Returns:
-            shape (n_arms,), boolean, in the campaign's order; read-only.
+    def offered(self, dimension: int, context: Mapping[str, ContextValue], picks: Sequence[int]) -> tuple[int, ...]:
+        """Positions of the arms of a dimension that are eligible, given the context and the earlier picks' positions.
 
         Raises:
             NoEligibleArm: naming the rule that removed each arm.
         """
         if not self._ruled[dimension]:
-            return self._everything[dimension]
+            return self._all[dimension]
         removals = self.removals(dimension, context, picks)
         removed = {removal.arm for removal in removals}
         ids = self._dimensions[dimension].ids
         if len(removed) == len(ids):
             raise NoEligibleArm(_nothing_left(self._dimensions[dimension], removals))
-        return np.fromiter((arm not in removed for arm in ids), dtype=np.bool_, count=len(ids))
+        return tuple(position for position, arm in enumerate(ids) if arm not in removed)
+
+    def mask(self, dimension: int, context: Mapping[str, ContextValue], picks: Sequence[int]) -> BoolArray:
+        """The same as an array.
+
+        Returns:
+            shape (n_arms,), boolean, in the campaign's order.
+        """
+        mask = np.zeros(len(self._dimensions[dimension].ids), dtype=np.bool_)
+        mask[list(self.offered(dimension, context, picks))] = True
+        return mask
 
     def removals(
         self, dimension: int, context: Mapping[str, ContextValue], picks: Sequence[int]
@@ -79,9 +86,3 @@ def _nothing_left(dimension: Dimension, removals: Sequence[Removal]) -> str:
         f"no arm of dimension {dimension.name!r} is eligible: {reasons}. "
         "A send needs one arm of each dimension: give this dimension an arm without rules, or widen one of these."
     )
-
-
-def _all_true(n_arms: int) -> BoolArray:
-    mask = np.ones(n_arms, dtype=np.bool_)
-    mask.setflags(write=False)
-    return mask

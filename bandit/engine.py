@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
-from bandit.arrays import BoolArray, FloatArray
 from bandit.campaign import Campaign
 from bandit.context import Context, EncodedContext
 from bandit.decision import Decision, Pick
@@ -124,16 +121,15 @@ class Engine:
     def _pick_all(self, policy: Policy, served: Served | None, context: EncodedContext, decision_id: str) -> _Made:
         scorer = served.scorer if served else None
         state = scorer.start(context) if scorer else None
-        estimates = NO_ESTIMATES
         positions: list[int] = []
         picks: list[Pick] = []
-        propensity = 1.0
+        propensity, estimate = 1.0, None
         last = len(self.campaign.dimensions) - 1
         for d, dimension in enumerate(self.campaign.dimensions):
-            eligible = self._eligibility.mask(d, context.values, positions)
-            if scorer:
-                estimates = scorer.estimates(state, d, eligible)
-            pmf = checked_pmf(dimension.ids, policy.pmf(estimates, eligible, dimension=d), eligible)
+            offered = self._eligibility.offered(d, context.values, positions)
+            estimates = scorer.estimates(state, d, offered) if scorer else NO_ESTIMATES
+            offer = estimates.on_offer(d, offered)
+            pmf = Pmf(dimension.ids, _spread(policy.shares(offer), offered, len(dimension.ids)))
             position = position_of(self.campaign.id, decision_id, dimension.name, salt=self.salt)
             arm = draw(pmf.probabilities, position)
             if scorer and d < last:
@@ -141,7 +137,7 @@ class Engine:
             positions.append(arm)
             picks.append(Pick(dimension.name, dimension.ids[arm], pmf.probabilities[arm], pmf))
             propensity *= pmf.probabilities[arm]
-        estimate = None if estimates.scores is None else float(estimates.scores[positions[-1]])
+            estimate = None if offer.scores is None else offer.scores[offered.index(arm)]
         return _Made(tuple(picks), propensity, policy.name, served.snapshot if served else None, estimate)
 
 
@@ -157,15 +153,16 @@ class _Made:
     fallback: str | None = None
 
 
-def checked_pmf(ids: tuple[str, ...], probabilities: FloatArray, eligible: BoolArray) -> Pmf:
-    """A policy's answer as a Pmf, or a refusal.
-
-    Raises:
-        InvalidPmf: if it is not a distribution, or puts probability on an arm that is not eligible.
-    """
-    if np.count_nonzero(eligible) != len(ids) and probabilities[~eligible].any():
-        raise InvalidPmf(f"policy put probability on an arm that is not eligible: {probabilities.tolist()}")
-    return Pmf(ids, tuple(probabilities.tolist()))
+def _spread(shares: list[float], offered: Sequence[int], n_arms: int) -> tuple[float, ...]:
+    """Shares of the arms on offer, as probabilities of all arms: 0 where an arm is not eligible."""
+    if len(shares) != len(offered):
+        raise InvalidPmf(f"the policy gave {len(shares)} shares for {len(offered)} arms on offer; need one an arm.")
+    if len(offered) == n_arms:
+        return tuple(shares)
+    every = [0.0] * n_arms
+    for arm, share in zip(offered, shares, strict=True):
+        every[arm] = share
+    return tuple(every)
 
 
 def _refuse_unusable_ids(customer_id: str, decision_id: str, at: datetime) -> None:

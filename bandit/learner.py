@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from bandit.arrays import BoolArray
 from bandit.campaign import Campaign, Option
 from bandit.context import EncodedContext
 from bandit.estimates import Estimates, Need
@@ -65,8 +64,11 @@ class Scorer(Protocol[State]):
     def start(self, context: EncodedContext) -> State:
         """The state before the first pick."""
 
-    def estimates(self, state: State, dimension: int, eligible: BoolArray) -> Estimates:
-        """Estimates of the arms of a dimension, given the picks in the state; arrays of shape (n_arms,)."""
+    def estimates(self, state: State, dimension: int, offered: Sequence[int]) -> Estimates:
+        """Estimates of the arms of a dimension, given the picks in the state; arrays of shape (n_arms,).
+
+        Entries of arms whose positions are not in `offered` mean nothing.
+        """
 
     def after(self, state: State, dimension: int, pick: int) -> State:
         """The state after a pick."""

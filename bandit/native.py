@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bandit.arrays import BoolArray
 from bandit.campaign import Campaign, Option
 from bandit.context import EncodedContext
 from bandit.errors import BrokenSnapshot
@@ -130,12 +129,12 @@ class NativeScorer:
         """The context, and no pick yet."""
         return context, ()
 
-    def estimates(self, state: NativeState, dimension: int, eligible: BoolArray) -> Estimates:
+    def estimates(self, state: NativeState, dimension: int, offered: Sequence[int]) -> Estimates:
         """The explorer's pmf over the eligible arms, shape (n_arms,)."""
-        offered = np.flatnonzero(eligible)
-        arms = [self._model.arms[dimension][k] for k in offered]
-        native = np.zeros(len(eligible))
-        native[offered] = self._model.vw.pmf(self._model.shared(*state), self._model.letters[dimension], arms)
+        every = self._model.arms[dimension]
+        arms = [every[k] for k in offered]
+        native = np.zeros(len(every))
+        native[list(offered)] = self._model.vw.pmf(self._model.shared(*state), self._model.letters[dimension], arms)
         return Estimates(None, self.n_learned, native)
 
     def after(self, state: NativeState, dimension: int, pick: int) -> NativeState:

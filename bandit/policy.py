@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from bandit.arrays import BoolArray, FloatArray
-from bandit.estimates import Estimates, Need
+from bandit.estimates import Estimates, Need, Offer
 
 
 class Policy(Protocol):
@@ -23,8 +23,11 @@ class Policy(Protocol):
     def needs(self) -> Need:
         """What it reads of the estimates."""
 
+    def shares(self, offer: Offer) -> list[float]:
+        """Probability of each arm on offer in one decision, in the order of `offer.arms`; sums to 1."""
+
     def pmf(self, estimates: Estimates, eligible: BoolArray, *, dimension: int) -> FloatArray:
-        """Probability of each arm of one dimension.
+        """The same for many decisions at once, and for the audit that recomputes single ones.
 
         Args:
             estimates: arrays of shape (..., n_arms).

@@ -196,8 +196,10 @@ class _Verifier:
         state = scorer.start(encoded) if scorer else None
         picks: list[int] = []
         for d, dimension in enumerate(self._dimensions):
-            eligible = self._eligibility.mask(d, row.context, picks)
-            estimates = scorer.estimates(state, d, eligible) if scorer else NO_ESTIMATES
+            offered = self._eligibility.offered(d, row.context, picks)
+            eligible = np.zeros(len(dimension.ids), dtype=np.bool_)
+            eligible[list(offered)] = True
+            estimates = scorer.estimates(state, d, offered) if scorer else NO_ESTIMATES
             yield d, policy.pmf(estimates, eligible, dimension=d), eligible
             picks.append(dimension.index_of(row.arms[d]))
             state = scorer.after(state, d, picks[-1]) if scorer else None

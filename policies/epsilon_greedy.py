@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from bandit.arrays import BoolArray, FloatArray, count_true
-from bandit.estimates import Estimates, Need
+from bandit.estimates import Estimates, Need, Offer
 from bandit.options import check_options, option
 
 
@@ -32,6 +32,13 @@ class EpsilonGreedy:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    def shares(self, offer: Offer) -> list[float]:
+        """Greedy plus epsilon."""
+        scores = offer.scored()
+        best, spread = max(scores), self.epsilon / len(scores)
+        greedy = (1.0 - self.epsilon) / max(scores.count(best), 1)
+        return [spread + greedy if score == best else spread for score in scores]
 
     def pmf(self, estimates: Estimates, eligible: BoolArray, *, dimension: int) -> FloatArray:
         """Shape (..., n_arms): greedy plus epsilon."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bandit.arrays import BoolArray, FloatArray
-from bandit.estimates import Estimates, Need
+from bandit.estimates import Estimates, Need, Offer
 from policies.uniform import Uniform
 
 
@@ -31,6 +31,13 @@ class Fixed:
     def needs(self) -> Need:
         """Nothing: it does not look at the estimates."""
         return Need.NOTHING
+
+    def shares(self, offer: Offer) -> list[float]:
+        """1 at the fixed arm if it is on offer."""
+        pick = self.picks[offer.dimension]
+        if pick not in offer.arms:
+            return Uniform().shares(offer)
+        return [float(arm == pick) for arm in offer.arms]
 
     def pmf(self, estimates: Estimates, eligible: BoolArray, *, dimension: int) -> FloatArray:
         """Shape (..., n_arms): 1 at the fixed arm where it is eligible."""

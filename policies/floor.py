@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bandit.arrays import BoolArray, FloatArray, count_true
 from bandit.errors import InvalidSettings
-from bandit.estimates import Estimates, Need
+from bandit.estimates import Estimates, Need, Offer
 from bandit.policy import Policy
 
 
@@ -39,6 +39,12 @@ class Floor:
     def needs(self) -> Need:
         """What the policy inside needs."""
         return self.policy.needs
+
+    def shares(self, offer: Offer) -> list[float]:
+        """At least share / K each."""
+        inner = self.policy.shares(offer)
+        kept, spread = 1.0 - self.share, self.share / len(inner)
+        return [kept * probability + spread for probability in inner]
 
     def pmf(self, estimates: Estimates, eligible: BoolArray, *, dimension: int) -> FloatArray:
         """Shape (..., n_arms): at least share / K on each eligible arm."""

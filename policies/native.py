@@ -7,7 +7,13 @@ from typing import ClassVar
 
 from bandit.arrays import BoolArray, FloatArray
 from bandit.errors import InvalidEstimates
-from bandit.estimates import Estimates, Need
+from bandit.estimates import Estimates, Need, Offer
+
+
+_NO_PMF = (
+    'the policy "native" passes through a native explorer\'s pmf, and this learner gave none. '
+    'Set `[learner] name = "native"`, or choose a policy on scores such as squarecb.'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,12 @@ class Native:
     name: ClassVar[str] = "native"
     needs: ClassVar[Need] = Need.NATIVE
 
+    def shares(self, offer: Offer) -> list[float]:
+        """The explorer's pmf."""
+        if offer.native is None:
+            raise InvalidEstimates(_NO_PMF)
+        return offer.native
+
     def pmf(self, estimates: Estimates, eligible: BoolArray, *, dimension: int) -> FloatArray:
         """Shape (..., n_arms): the explorer's pmf, 0 where not eligible.
 
@@ -29,8 +41,5 @@ class Native:
         """
         del eligible, dimension
         if estimates.native is None:
-            raise InvalidEstimates(
-                'the policy "native" passes through a native explorer\'s pmf, and this learner gave none. '
-                'Set `[learner] name = "native"`, or choose a policy on scores such as squarecb.'
-            )
+            raise InvalidEstimates(_NO_PMF)
         return estimates.native

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from scipy.special import softmax
 
 from bandit.arrays import BoolArray, FloatArray
-from bandit.estimates import Estimates, Need
+from bandit.estimates import Estimates, Need, Offer
 from bandit.options import check_options, option
 
 
@@ -33,6 +34,14 @@ class Softmax:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    def shares(self, offer: Offer) -> list[float]:
+        """Softmax over the arms on offer."""
+        scores = offer.scored()
+        best = max(scores)
+        weights = [math.exp((score - best) / self.temperature) for score in scores]
+        total = sum(weights)
+        return [weight / total for weight in weights]
 
     def pmf(self, estimates: Estimates, eligible: BoolArray, *, dimension: int) -> FloatArray:
         """Shape (..., n_arms): softmax over the eligible arms."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from bandit.arrays import BoolArray, FloatArray, count_true
-from bandit.estimates import Estimates, Need
+from bandit.estimates import Estimates, Need, Offer
 from bandit.options import check_options, option
 
 
@@ -38,14 +38,25 @@ class SquareCB:
     def __post_init__(self) -> None:
         check_options(self)
 
+    def shares(self, offer: Offer) -> list[float]:
+        """Inverse-gap weights."""
+        scores = offer.scored()
+        n_arms, best, gamma = len(scores), max(scores), self.gamma_at(offer.n_learned)
+        shares = [1.0 / (n_arms + gamma * (best - score)) for score in scores]
+        rest = (1.0 - sum(shares)) / max(scores.count(best), 1)
+        return [share + rest if score == best else share for share, score in zip(shares, scores, strict=True)]
+
+    def gamma_at(self, n_learned: int) -> float:
+        """Exploitation after so many decisions learned from."""
+        return self.gamma * math.pow(max(n_learned, 1), self.exponent)
+
     def pmf(self, estimates: Estimates, eligible: BoolArray, *, dimension: int) -> FloatArray:
         """Shape (..., n_arms): inverse-gap weights."""
         del dimension
         scores, n_eligible = estimates.offered(eligible)
-        gamma = self.gamma * math.pow(max(estimates.n_learned, 1), self.exponent)
         best = np.maximum.reduce(scores, axis=-1, keepdims=True)
         shares: FloatArray = best - scores
-        shares *= gamma
+        shares *= self.gamma_at(estimates.n_learned)
         shares += n_eligible
         np.reciprocal(shares, out=shares)
         winners = scores == best

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bandit.arrays import BoolArray, FloatArray, count_true
-from bandit.estimates import Estimates, Need
+from bandit.estimates import Estimates, Need, Offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,11 @@ class Uniform:
 
     name: ClassVar[str] = "uniform"
     needs: ClassVar[Need] = Need.NOTHING
+
+    def shares(self, offer: Offer) -> list[float]:
+        """1 / K each."""
+        n_arms = len(offer.arms)
+        return [1.0 / n_arms] * n_arms
 
     def pmf(self, estimates: Estimates, eligible: BoolArray, *, dimension: int) -> FloatArray:
         """Shape (..., n_arms): 1 / K where eligible, 0 elsewhere."""
