@@ -7,6 +7,7 @@ gather and a sum, and the earlier picks add one row of pair terms each.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, combinations
@@ -16,8 +17,12 @@ from scipy.special import expit
 
 from bandit.arrays import FloatArray
 from bandit.context import EncodedContext
-from bandit.estimates import Estimates
+from bandit.errors import InvalidEstimates
+from bandit.estimates import Estimates, Offer
 from bandit.features import FeatureSpace
+
+MANY_ARMS = 40
+"""From here on arrays are faster than lists for one decision."""
 
 Probe = Callable[[int | None, Sequence[tuple[int, int]]], float]
 """Asks a model for its linear prediction with at most one context feature (by position) and some (dimension, arm)."""
@@ -129,6 +134,7 @@ class CompiledScorer:
         "_first",
         "_logistic",
         "_pairs",
+        "_plain_worths",
         "_sequential",
         "_shape",
         "_worths",
@@ -151,6 +157,7 @@ class CompiledScorer:
         self._pairs = tables.pairs
         self._first = tuple(_blocks(tables.sizes))
         self._worths = np.asarray(worths, dtype=np.float64)
+        self._plain_worths = tuple(map(float, worths))
         self._logistic = logistic
         self._bounds = bounds
         self._sequential = sequential
@@ -172,6 +179,25 @@ class CompiledScorer:
             return Estimates(np.dot(self._worths, expit(linear)), self.n_learned)
         return Estimates(np.dot(self._worths, linear).clip(*self._bounds), self.n_learned)
 
+    def offer(self, state: FloatArray, dimension: int, offered: Sequence[int]) -> Offer:
+        """Scores of the arms on offer.
+
+        Raises:
+            InvalidEstimates: if a prediction is beyond what a float can hold: the model is ill.
+        """
+        block = self._first[dimension]
+        n_arms = block.stop - block.start
+        if not self._logistic or n_arms > MANY_ARMS:
+            return self.estimates(state, dimension, offered).on_offer(dimension, offered)
+        linear = (state[:, block] + state[:, :1]).tolist()
+        try:
+            scores = _expected(self._plain_worths, linear)
+        except OverflowError as error:
+            raise InvalidEstimates(f"predictions of {linear} are out of range; the model is ill.") from error
+        if len(offered) < n_arms:
+            scores = [scores[arm] for arm in offered]
+        return Offer(dimension, offered, scores, None, self.n_learned)
+
     def after(self, state: FloatArray, dimension: int, pick: int) -> FloatArray:
         """Move the picked arm's column into column 0, and its pair terms into the arms not yet picked."""
         if not self._sequential:
@@ -180,3 +206,13 @@ class CompiledScorer:
         moved: FloatArray = state + self._pairs[column - 1]
         moved[:, 0] += state[:, column]
         return moved
+
+
+def _expected(worths: Sequence[float], linear: Sequence[Sequence[float]]) -> list[float]:
+    """Worth-weighted sum of the logistic predictions of each arm; rows are models."""
+    exp = math.exp
+    first = worths[0]
+    scores = [first / (1.0 + exp(-z)) for z in linear[0]]
+    for worth, row in zip(worths[1:], linear[1:], strict=True):
+        scores = [score + worth / (1.0 + exp(-z)) for score, z in zip(scores, row, strict=True)]
+    return scores

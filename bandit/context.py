@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 ContextValue = str | float | bool | None
 """One thing known: a category, a number, yes or no, or None where it is not known."""
@@ -32,8 +33,7 @@ class Context:
         return cls(values)
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedContext:
+class EncodedContext(NamedTuple):
     """A context as used: checked, clipped, and turned into the active features of the learner.
 
     `values` is what the log keeps (protected fields included). `indices` and `weights`, one entry a learnable field,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from bandit.campaign import Campaign
 from bandit.context import Context, EncodedContext
@@ -13,7 +13,7 @@ from bandit.decision import Decision, Pick
 from bandit.draw import customer_key, draw, position_of
 from bandit.eligibility import Eligibility
 from bandit.errors import InvalidContext, InvalidEstimates, InvalidPmf, MismatchedPolicy
-from bandit.estimates import NO_ESTIMATES, Need
+from bandit.estimates import Need, Offer
 from bandit.group import Group
 from bandit.learner import Scorer
 from bandit.learners import learner_for
@@ -116,7 +116,7 @@ class Engine:
 
     def _fall_back(self, reason: str, context: EncodedContext, decision_id: str) -> _Made:
         made = self._pick_all(self.policies[Group.RANDOM], None, context, decision_id)
-        return replace(made, fallback=reason)
+        return made._replace(fallback=reason)
 
     def _pick_all(self, policy: Policy, served: Served | None, context: EncodedContext, decision_id: str) -> _Made:
         scorer = served.scorer if served else None
@@ -127,8 +127,7 @@ class Engine:
         last = len(self.campaign.dimensions) - 1
         for d, dimension in enumerate(self.campaign.dimensions):
             offered = self._eligibility.offered(d, context.values, positions)
-            estimates = scorer.estimates(state, d, offered) if scorer else NO_ESTIMATES
-            offer = estimates.on_offer(d, offered)
+            offer = scorer.offer(state, d, offered) if scorer else Offer(d, offered)
             pmf = Pmf(dimension.ids, _spread(policy.shares(offer), offered, len(dimension.ids)))
             position = position_of(self.campaign.id, decision_id, dimension.name, salt=self.salt)
             arm = draw(pmf.probabilities, position)
@@ -141,8 +140,7 @@ class Engine:
         return _Made(tuple(picks), propensity, policy.name, served.snapshot if served else None, estimate)
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
+class _Made(NamedTuple):
     """The part of a decision that depends on who decides."""
 
     picks: tuple[Pick, ...]

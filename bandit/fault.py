@@ -29,7 +29,7 @@ def shown(value: object) -> str:
     """A value as it stands in a message: short, quoted, never a screenful.
 
     >>> shown("a" * 100)
-    "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..."
+    "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..."
     """
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
@@ -125,7 +125,12 @@ def is_number(value: object) -> TypeGuard[float]:
     >>> is_number(3), is_number(True), is_number(float("inf")), is_number("3")
     (True, False, False, False)
     """
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the largest float
+        return False
 
 
 def repeated(values: Iterable[str]) -> str:

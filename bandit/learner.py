@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from bandit.campaign import Campaign, Option
 from bandit.context import EncodedContext
-from bandit.estimates import Estimates, Need
+from bandit.estimates import Estimates, Need, Offer
 from bandit.fault import Fault
 from bandit.snapshot import Snapshot
 
@@ -69,6 +69,9 @@ class Scorer(Protocol[State]):
 
         Entries of arms whose positions are not in `offered` mean nothing.
         """
+
+    def offer(self, state: State, dimension: int, offered: Sequence[int]) -> Offer:
+        """The same in plain numbers, of the arms on offer only: the form in which single decisions are made."""
 
     def after(self, state: State, dimension: int, pick: int) -> State:
         """The state after a pick."""

@@ -14,7 +14,7 @@ import numpy as np
 from bandit.campaign import Campaign, Option
 from bandit.context import EncodedContext
 from bandit.errors import BrokenSnapshot
-from bandit.estimates import Estimates, Need
+from bandit.estimates import Estimates, Need, Offer
 from bandit.fault import Fault
 from bandit.features import CONTEXT, FeatureSpace
 from bandit.learner import LearnerKind, TrainingRow
@@ -136,6 +136,10 @@ class NativeScorer:
         native = np.zeros(len(every))
         native[list(offered)] = self._model.vw.pmf(self._model.shared(*state), self._model.letters[dimension], arms)
         return Estimates(None, self.n_learned, native)
+
+    def offer(self, state: NativeState, dimension: int, offered: Sequence[int]) -> Offer:
+        """The explorer's pmf over the arms on offer."""
+        return self.estimates(state, dimension, offered).on_offer(dimension, offered)
 
     def after(self, state: NativeState, dimension: int, pick: int) -> NativeState:
         """The picks with one more."""

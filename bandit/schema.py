@@ -7,14 +7,13 @@ value an indicator of being missing. So a context is a handful of (index, weight
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from bandit.context import Context, ContextValue, EncodedContext
 from bandit.errors import InvalidContext
-from bandit.fault import shown
+from bandit.fault import is_number, shown
 
 
 class ContextField(Protocol):
@@ -84,7 +83,7 @@ class NumericField:
 
     def encode(self, value: ContextValue) -> tuple[ContextValue, int, float]:
         """The clipped number, the numeric feature, and the number scaled to [0, 1]."""
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not is_number(value):
             raise InvalidContext(_refusal(self.name, value, "a finite number (null where it is not known)"))
         clipped = min(max(float(value), self.low), self.high)
         return clipped, 0, (clipped - self.low) / (self.high - self.low)
@@ -113,7 +112,7 @@ class BooleanField:
 PROTECTED = -1_000_000
 """First feature of a protected field: its value is kept, but it has no place among the features."""
 
-_Step = tuple[str, ContextField, int, dict[str | None, int]]
+_Step = tuple[str, ContextField, int, dict[ContextValue, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +165,11 @@ class Schema:
         indices: list[int] = []
         weights: list[float] = []
         for name, item, first, lookup in self._plan:
-            value = raw.get(name)
-            index = lookup.get(value) if value is None or type(value) is str else None
-            weight = 1.0
+            value, weight = raw.get(name), 1.0
+            try:
+                index = lookup.get(value)
+            except TypeError:  # not even hashable: a list, say
+                index = None
             if index is None:
                 value, index, weight = _encoded(item, value, first)
             values[name] = value
@@ -185,9 +186,9 @@ class Schema:
         )
 
 
-def _lookup(item: ContextField, first: int) -> dict[str | None, int]:
+def _lookup(item: ContextField, first: int) -> dict[ContextValue, int]:
     """Where a category or a missing value leads at once; everything else is left to the field itself."""
-    lookup: dict[str | None, int] = {}
+    lookup: dict[ContextValue, int] = {}
     if isinstance(item, CategoricalField):
         lookup = {value: first + position for position, value in enumerate(item.values)}
     if not item.required:

@@ -21,7 +21,7 @@ class EpsilonGreedy:
 
     Source: Sutton and Barto (2018), Reinforcement Learning, section 2.2.
 
-    >>> EpsilonGreedy(0.1).pmf(Estimates(np.array([0.2, 0.1])), np.array([True, True]), dimension=0).tolist()
+    >>> EpsilonGreedy(0.1).pmf(Estimates(np.array([0.2, 0.1])), np.array([True, True]), dimension=0).round(3).tolist()
     [0.95, 0.05]
     """
 

@@ -19,7 +19,7 @@ class Floor:
 
     >>> import numpy as np
     >>> from policies.fixed import Fixed
-    >>> Floor(Fixed((0,)), 0.1).pmf(Estimates(), np.array([True, True]), dimension=0).tolist()
+    >>> Floor(Fixed((0,)), 0.1).pmf(Estimates(), np.array([True, True]), dimension=0).round(3).tolist()
     [0.95, 0.05]
     """
 

@@ -9,7 +9,6 @@ from bandit.arrays import BoolArray, FloatArray
 from bandit.errors import InvalidEstimates
 from bandit.estimates import Estimates, Need, Offer
 
-
 _NO_PMF = (
     'the policy "native" passes through a native explorer\'s pmf, and this learner gave none. '
     'Set `[learner] name = "native"`, or choose a policy on scores such as squarecb.'

@@ -43,7 +43,12 @@ class SquareCB:
         scores = offer.scored()
         n_arms, best, gamma = len(scores), max(scores), self.gamma_at(offer.n_learned)
         shares = [1.0 / (n_arms + gamma * (best - score)) for score in scores]
-        rest = (1.0 - sum(shares)) / max(scores.count(best), 1)
+        rest, n_best = 1.0 - sum(shares), scores.count(best)
+        if n_best == 1:
+            shares[scores.index(best)] += rest
+            return shares
+        # Ties share the rest; NaN is equal to nothing, not even itself, and the pmf's check refuses what comes of it.
+        rest /= max(n_best, 1)
         return [share + rest if score == best else share for share, score in zip(shares, scores, strict=True)]
 
     def gamma_at(self, n_learned: int) -> float:

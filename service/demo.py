@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bandit.arrays import FloatArray
+from bandit.arrays import BoolArray
 from bandit.campaign_file import read_campaign
 from bandit.errors import UnusableStore
 from service.chart import Curve, draw_curves
@@ -24,6 +24,8 @@ from simulator.truth import Truth, value_of_choices
 CAMPAIGN, DATABASE, CHART, REPORT = "campaign.toml", "manyarm.db", "learning_curve.png", "report.txt"
 SENDS_PER_CUSTOMER = 6
 DAYS = 28
+RATES = {"click": 0.08, "conversion": 0.25, "unsubscribe": 0.003, "complaint": 0.0005}
+"""Of a list of people who know the product: what a uniform choice would bring a send (conversions: a click)."""
 BY = "engagement_level"
 
 WatchSends = Callable[[Iterator[list[Send]]], Iterator[list[Send]]]
@@ -59,7 +61,11 @@ def demonstrate(folder: Path, *, n_sends: int, seed: int, watch: WatchSends, wat
     (folder / CAMPAIGN).write_text(text, encoding="utf-8")
     campaign = read_campaign(text)
     world = ReferralContest(
-        seed, n_customers=max(n_sends // SENDS_PER_CUSTOMER, 10), window=campaign.reward.window, days=DAYS
+        seed,
+        n_customers=max(n_sends // SENDS_PER_CUSTOMER, 10),
+        window=campaign.reward.window,
+        days=DAYS,
+        rates=RATES,
     )
     salt = f"demo {seed}".encode()
     with Store(path, salt=salt, secret=salt) as store:
@@ -81,10 +87,11 @@ def demonstrate(folder: Path, *, n_sends: int, seed: int, watch: WatchSends, wat
     )
 
 
-def _later_half_of_learner(sends: list[Send]) -> FloatArray:
+def _later_half_of_learner(sends: list[Send]) -> BoolArray:
     """Which sends are the learner's and lie in the later half of the campaign; shape (n_sends,), boolean."""
     learner = np.array([send.decision.group.value == "learner" for send in sends])
-    return learner & (np.arange(len(sends)) >= len(sends) // 2)
+    late: BoolArray = learner & (np.arange(len(sends)) >= len(sends) // 2)
+    return late
 
 
 def _draw(path: Path, sends: list[Send], truth: Truth, world: ReferralContest) -> None:

@@ -51,10 +51,10 @@ def _text(made: Demonstration) -> str:
         [
             text_of(made.report),
             "",
-            "The customers are simulated, so the truth is known. In the later half the learner's sends were worth "
-            f"{made.learned_value:.5f} each;",
-            f"random choice is worth {made.uniform_value:.5f}, the best choice for every customer {made.best_value:.5f}: "
-            f"{gap:.0%} of the way.",
+            "The customers are simulated, so the truth is known. In the later half of the campaign a send was worth",
+            f"  {made.uniform_value:.5f}  chosen at random (rules ignored)",
+            f"  {made.learned_value:.5f}  chosen by the learner: {gap:.0%} of the way",
+            f"  {made.best_value:.5f}  chosen by somebody who knows every customer (rules ignored)",
             "",
             verification_text(made.verification),
             "",
