@@ -11,6 +11,7 @@ from bandit.schema import BooleanField, CategoricalField, NumericField, Schema
 
 DIMENSION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 MOST_DIMENSIONS = 26
+LARGEST_FEATURE = 1e6
 LONGEST_TEXT = 1_000_000
 
 
@@ -82,9 +83,19 @@ def _rule(table: Reader, name: str, found: object, schema: Schema) -> Allowed | 
             return frozenset((found,))
         table.fault(name, found, "true or false")
     elif isinstance(item, NumericField):
-        if isinstance(found, list) and len(found) == 2 and all(map(is_number, found)) and found[0] <= found[1]:
-            return Range(float(found[0]), float(found[1]))
+        return _range(table, name, found, item)
+    return None
+
+
+def _range(table: Reader, name: str, found: object, item: NumericField) -> Range | None:
+    if not (isinstance(found, list) and len(found) == 2 and all(map(is_number, found)) and found[0] <= found[1]):
         table.fault(name, found, "a range of two numbers, low then high, both included")
+    elif found[1] < item.low or found[0] > item.high:
+        table.fault(
+            name, found, f"a range that meets the declared one, [{item.low:g}, {item.high:g}]: values are clipped to it"
+        )
+    else:
+        return Range(float(found[0]), float(found[1]))
     return None
 
 
@@ -113,10 +124,12 @@ def _features(table: Reader) -> dict[str, ArmFeature]:
     features: dict[str, ArmFeature] = {}
     for name in table.names():
         found = table.take(name)
-        if isinstance(found, str) or is_number(found):
+        if not DIMENSION_NAME.fullmatch(name):
+            table.fault(name, name, "a name of letters, digits and _")
+        elif isinstance(found, str) or (is_number(found) and abs(found) <= LARGEST_FEATURE):
             features[name] = found if isinstance(found, str) else float(found)
         elif isinstance(found, bool):
             features[name] = str(found).lower()
         else:
-            table.fault(name, found, "a text, a finite number, or true or false")
+            table.fault(name, found, f"a text, a number within {LARGEST_FEATURE:g}, or true or false")
     return features

@@ -153,7 +153,7 @@ class CompiledScorer:
     ) -> None:
         self._shape = tables.constant.shape
         self._constant = tables.constant.ravel()
-        self._context = tables.context.reshape(len(tables.context), -1)
+        self._context = tables.context.reshape(len(tables.context), self._constant.size)
         self._pairs = tables.pairs
         self._first = tuple(_blocks(tables.sizes))
         self._worths = np.asarray(worths, dtype=np.float64)
@@ -188,7 +188,7 @@ class CompiledScorer:
         block = self._first[dimension]
         n_arms = block.stop - block.start
         if not self._logistic or n_arms > MANY_ARMS:
-            return self.estimates(state, dimension, offered).on_offer(dimension, offered)
+            return self.estimates(state, dimension, offered).on_offer(dimension, offered, n_arms)
         linear = (state[:, block] + state[:, :1]).tolist()
         try:
             scores = _expected(self._plain_worths, linear)
@@ -200,12 +200,25 @@ class CompiledScorer:
 
     def after(self, state: FloatArray, dimension: int, pick: int) -> FloatArray:
         """Move the picked arm's column into column 0, and its pair terms into the arms not yet picked."""
-        if not self._sequential:
-            return state
         column = self._first[dimension].start + pick
+        if not self._sequential:
+            # Nobody looks at earlier picks, but the whole choice is worth what all of them say.
+            picked = state.copy()
+            picked[:, self._first[dimension]] = state[:, column, None]
+            return picked
         moved: FloatArray = state + self._pairs[column - 1]
         moved[:, 0] += state[:, column]
         return moved
+
+    def whole(self, state: FloatArray, dimension: int, pick: int) -> float:
+        """Expected reward of the whole choice, given the state before its last pick."""
+        linear = state[:, 0] + state[:, self._first[dimension].start + pick]
+        if not self._sequential:
+            # Every earlier dimension's columns hold the picked arm's term; one of each is enough.
+            linear = linear + sum(state[:, block.start] for block in self._first[:dimension])
+        if self._logistic:
+            return float(np.dot(self._worths, expit(linear)))
+        return float(np.dot(self._worths, linear).clip(*self._bounds))
 
 
 def _expected(worths: Sequence[float], linear: Sequence[Sequence[float]]) -> list[float]:

@@ -27,6 +27,9 @@ class Context:
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
 
+    def __reduce__(self) -> tuple[type[Context], tuple[dict[str, ContextValue]]]:
+        return Context, (dict(self.values),)
+
     @classmethod
     def of(cls, **values: ContextValue) -> Context:
         """A context from keyword arguments."""
@@ -43,3 +46,12 @@ class EncodedContext(NamedTuple):
     values: Mapping[str, ContextValue]
     indices: tuple[int, ...]
     weights: tuple[float, ...]
+
+
+def is_unicode(text: str) -> bool:
+    r"""Whether a text can be written as UTF-8; half of a surrogate pair cannot.
+
+    >>> is_unicode("caf\u00e9"), is_unicode("\ud800")
+    (True, False)
+    """
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from bandit.campaign import Campaign
-from bandit.context import Context, EncodedContext
+from bandit.context import Context, EncodedContext, is_unicode
 from bandit.decision import Decision, Pick
 from bandit.draw import customer_key, draw, position_of
 from bandit.eligibility import Eligibility
 from bandit.errors import InvalidContext, InvalidEstimates, InvalidPmf, MismatchedPolicy
 from bandit.estimates import Need, Offer
+from bandit.fault import shown
 from bandit.group import Group
 from bandit.learner import Scorer
 from bandit.learners import learner_for
@@ -123,7 +124,8 @@ class Engine:
         state = scorer.start(context) if scorer else None
         positions: list[int] = []
         picks: list[Pick] = []
-        propensity, estimate = 1.0, None
+        propensity = 1.0
+        estimate: float | None = None
         last = len(self.campaign.dimensions) - 1
         for d, dimension in enumerate(self.campaign.dimensions):
             offered = self._eligibility.offered(d, context.values, positions)
@@ -133,10 +135,11 @@ class Engine:
             arm = draw(pmf.probabilities, position)
             if scorer and d < last:
                 state = scorer.after(state, d, arm)
+            elif scorer:
+                estimate = scorer.whole(state, d, arm)
             positions.append(arm)
             picks.append(Pick(dimension.name, dimension.ids[arm], pmf.probabilities[arm], pmf))
             propensity *= pmf.probabilities[arm]
-            estimate = None if offer.scores is None else offer.scores[offered.index(arm)]
         return _Made(tuple(picks), propensity, policy.name, served.snapshot if served else None, estimate)
 
 
@@ -165,9 +168,9 @@ def _spread(shares: list[float], offered: Sequence[int], n_arms: int) -> tuple[f
 
 def _refuse_unusable_ids(customer_id: str, decision_id: str, at: datetime) -> None:
     for name, value in (("customer_id", customer_id), ("decision_id", decision_id)):
-        if not isinstance(value, str) or not 0 < len(value) <= LONGEST_ID:
+        if not isinstance(value, str) or not 0 < len(value) <= LONGEST_ID or not is_unicode(value):
             raise InvalidContext(
-                f"{name} is {str(value)[:60]!r}, need a text of 1 to {LONGEST_ID} characters: outcomes and groups hang on it."
+                f"{name} is {shown(value)}, need a text of 1 to {LONGEST_ID} characters, all of them Unicode: outcomes and groups hang on it."
             )
     if at.tzinfo is None:
         raise InvalidContext(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
@@ -51,13 +52,13 @@ class Estimates(NamedTuple):
             return self.scores, eligible.shape[-1]
         return np.where(eligible, self.scores, -np.inf), count_true(eligible)
 
-    def on_offer(self, dimension: int, arms: Sequence[int]) -> Offer:
-        """One decision's estimates, arrays of shape (n_arms,), cut down to the arms on offer."""
-        scores = None if self.scores is None else self.scores.tolist()
-        native = None if self.native is None else self.native.tolist()
-        if len(arms) < len(scores or native or arms):
-            scores = [scores[arm] for arm in arms] if scores else None
-            native = [native[arm] for arm in arms] if native else None
+    def on_offer(self, dimension: int, arms: Sequence[int], n_arms: int) -> Offer:
+        """One decision's estimates, arrays of shape (n_arms,), cut down to the arms on offer.
+
+        Raises:
+            InvalidEstimates: if there is not one number an arm.
+        """
+        scores, native = _cut(self.scores, arms, n_arms), _cut(self.native, arms, n_arms)
         return Offer(dimension, arms, scores, native, self.n_learned)
 
 
@@ -84,10 +85,13 @@ class Offer(NamedTuple):
         """The scores.
 
         Raises:
-            InvalidEstimates: if there are none.
+            InvalidEstimates: if there are none, or one is not finite.
         """
         if self.scores is None:
             raise InvalidEstimates(_NO_SCORES)
+        # The sum is finite only if every one is (or they are so large that no policy should believe them).
+        if not math.isfinite(sum(self.scores)):
+            raise InvalidEstimates(f"scores are {self.scores}, need finite numbers; the model is ill. Roll it back.")
         return self.scores
 
 
@@ -95,6 +99,17 @@ _NO_SCORES = (
     "this policy needs a score for each arm, and the learner gave only its own pmf. "
     'Use the policy "native" with a native learner, or the learner "regression".'
 )
+
+
+def _cut(values: FloatArray | None, arms: Sequence[int], n_arms: int) -> list[float] | None:
+    """The entries of the arms on offer."""
+    if values is None:
+        return None
+    listed: list[float] = values.tolist()
+    if len(listed) != n_arms:
+        raise InvalidEstimates(f"the learner gave {len(listed)} numbers for {n_arms} arms; need one an arm.")
+    return listed if n_arms == len(arms) else [listed[arm] for arm in arms]
+
 
 NO_ESTIMATES = Estimates()
 """For policies that need nothing."""

@@ -74,10 +74,10 @@ def arm_features(arm: Arm) -> tuple[NamedFeature, ...]:
     """The arm's own indicator and its declared features: categories as indicators, numbers as values.
 
     >>> arm_features(Arm("vip", features={"tone": "exclusive", "length": 0.4}))
-    (('id=vip', 1.0), ('tone=exclusive', 1.0), ('length#', 0.4))
+    (('id:vip', 1.0), ('tone=exclusive', 1.0), ('length#', 0.4))
     """
     declared = (
         (f"{name}={value}", 1.0) if isinstance(value, str) else (f"{name}#", float(value))
         for name, value in arm.features.items()
     )
-    return ((f"id={arm.id}", 1.0), *declared)
+    return ((f"id:{arm.id}", 1.0), *declared)

@@ -21,8 +21,8 @@ class Group(StrEnum):
 class Groups:
     """Shares of the customers; the learner has what is left.
 
-    Control lies at the low end of the positions and random next to it, so that changing one share moves only the
-    customers at its border.
+    Control lies at the low end of the positions and random at the high end, so that changing one share moves only
+    customers at its border with the learner.
 
     >>> Groups(random=0.05, control=0.05).shares[Group.LEARNER]
     0.9
@@ -49,4 +49,4 @@ class Groups:
         position = position_of(campaign, customer_id, salt=salt)
         if position < self.control:
             return Group.CONTROL
-        return Group.RANDOM if position < self.control + self.random else Group.LEARNER
+        return Group.RANDOM if position >= 1.0 - self.random else Group.LEARNER

@@ -25,7 +25,7 @@ class TrainingRow:
         reward: in reward units.
         labels: for each outcome type of the campaign, 1.0 where it happened within the window, else 0.0.
         propensities: of the chosen arm in each dimension, given the earlier picks.
-        eligible: positions of the arms that were on offer in each dimension.
+        pmfs: of each dimension, in the campaign's arm order; 0 where an arm was not on offer.
     """
 
     context: EncodedContext
@@ -33,7 +33,11 @@ class TrainingRow:
     reward: float
     labels: tuple[float, ...]
     propensities: tuple[float, ...]
-    eligible: tuple[tuple[int, ...], ...]
+    pmfs: tuple[tuple[float, ...], ...]
+
+    def offered(self, dimension: int) -> list[int]:
+        """Positions of the arms that were on offer in a dimension."""
+        return [arm for arm, probability in enumerate(self.pmfs[dimension]) if probability > 0.0]
 
 
 class Learner(Protocol):
@@ -75,6 +79,9 @@ class Scorer(Protocol[State]):
 
     def after(self, state: State, dimension: int, pick: int) -> State:
         """The state after a pick."""
+
+    def whole(self, state: State, dimension: int, pick: int) -> float | None:
+        """Expected reward of the whole choice: the picks in the state and this last one; None if it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,11 @@ EXPLORERS = {
     "softmax": "--softmax --lambda {temper!r}",
     "rnd": "--rnd {members} --epsilon {epsilon!r}",
 }
-"""Explorers that keep every arm's probability known; those that VW.md's tests found broken are not offered."""
+"""Explorers that keep every arm's probability known; those of VW's that are broken are not offered.
+
+bag, cover and rnd draw random numbers while they learn, from a generator that VW does not save: what they decide can be
+recomputed from a snapshot like everybody's, but learning on from one is not bit for bit the same as never having stopped.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +99,13 @@ class NativeLearner:
     def learn(self, row: TrainingRow) -> None:
         """One update a dimension, each with that dimension's own propensity."""
         for d, letter in enumerate(self._model.letters):
-            arms = [self._model.arms[d][k] for k in row.eligible[d]]
+            offered = row.offered(d)
+            arms = [self._model.arms[d][k] for k in offered]
             self._model.vw.learn(
                 self._model.shared(row.context, row.picks[:d]),
                 letter,
                 arms,
-                row.eligible[d].index(row.picks[d]),
+                offered.index(row.picks[d]),
                 reward=row.reward,
                 propensity=row.propensities[d],
             )
@@ -139,12 +144,17 @@ class NativeScorer:
 
     def offer(self, state: NativeState, dimension: int, offered: Sequence[int]) -> Offer:
         """The explorer's pmf over the arms on offer."""
-        return self.estimates(state, dimension, offered).on_offer(dimension, offered)
+        n_arms = len(self._model.arms[dimension])
+        return self.estimates(state, dimension, offered).on_offer(dimension, offered, n_arms)
 
     def after(self, state: NativeState, dimension: int, pick: int) -> NativeState:
         """The picks with one more."""
         del dimension
         return state[0], (*state[1], pick)
+
+    def whole(self, state: NativeState, dimension: int, pick: int) -> None:
+        """An explorer says how often, not how much."""
+        del state, dimension, pick
 
 
 def options_of(campaign: Campaign) -> NativeOptions:

@@ -25,6 +25,8 @@ class Pmf:
 
     def __post_init__(self) -> None:
         # Written so that NaN fails each comparison instead of passing it.
+        if not self.probabilities:
+            raise InvalidPmf("no probabilities: a dimension needs at least one arm.")
         if not (min(self.probabilities) >= 0.0 and abs(sum(self.probabilities) - 1.0) <= SUM_TOLERANCE):
             raise InvalidPmf(_complaint(self))
         if len(self.arms) != len(self.probabilities):

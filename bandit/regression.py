@@ -70,7 +70,7 @@ class _Model:
         self._letters = space.namespaces
         self._context = self.vw.hashed(CONTEXT, [(name, 1.0) for name in space.context])
         self._arms = tuple(
-            tuple(self.vw.hashed(letter, arm) for arm in arms)
+            tuple(list(self.vw.hashed(letter, arm)) for arm in arms)
             for letter, arms in zip(self._letters, space.arms, strict=True)
         )
 
@@ -78,8 +78,9 @@ class _Model:
         self, context: Sequence[tuple[int, float]], picks: Sequence[tuple[int, int]]
     ) -> list[tuple[str, Sequence[HashedFeature]]]:
         """The example with these context features (position, value) and these (dimension, arm) picks."""
-        active = [(self._context[index][0], weight) for index, weight in context]
-        return [(CONTEXT, active), *((self._letters[d], self._arms[d][k]) for d, k in picks)]
+        known = self._context
+        active = [known[index] if weight == 1.0 else (known[index][0], weight) for index, weight in context]
+        return [(CONTEXT, active), *[(self._letters[d], self._arms[d][k]) for d, k in picks]]
 
     def probe(self, context: int | None, picks: Sequence[tuple[int, int]]) -> float:
         """The linear prediction of one context feature and some arms; see `bandit.compiled.Probe`."""
@@ -169,7 +170,7 @@ def options_of(campaign: Campaign) -> RegressionOptions:
 
 def reward_bounds(campaign: Campaign) -> tuple[float, float]:
     """Least and largest reward one decision can have."""
-    worths = campaign.reward.events.values()
+    worths = campaign.reward.worths
     return sum(min(worth, 0.0) for worth in worths), sum(max(worth, 0.0) for worth in worths)
 
 
@@ -180,7 +181,7 @@ def serve(campaign: Campaign, snapshot: Snapshot) -> CompiledScorer:
         BrokenSnapshot: if it belongs to another campaign or learner, or does not load.
     """
     tables, options = compile_snapshot(campaign, snapshot), options_of(campaign)
-    worths = [1.0] if options.target == "reward" else list(campaign.reward.events.values())
+    worths = (1.0,) if options.target == "reward" else campaign.reward.worths
     return CompiledScorer(
         tables,
         worths,

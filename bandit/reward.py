@@ -48,17 +48,23 @@ class RewardSpec:
     types: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "types", tuple(self.events))
+        # Sorted, for the order of keys in the file means nothing, and snapshots hold one model a type in this order.
+        object.__setattr__(self, "types", tuple(sorted(self.events)))
+
+    @property
+    def worths(self) -> tuple[float, ...]:
+        """What each of `types` is worth."""
+        return tuple(self.events[name] for name in self.types)
 
     def reward_of(self, types: Iterable[str]) -> float:
-        """The reward of a matured decision: each type that happened counts once, in file order; 0 for nothing."""
-        happened = set(types)
-        return float(sum(value for name, value in self.events.items() if name in happened))
+        """The reward of a matured decision: each type that happened counts once; 0 for nothing."""
+        happened = frozenset(types)
+        return float(sum(self.events[name] for name in self.types if name in happened)) if happened else 0.0
 
     def labels_of(self, types: Iterable[str]) -> tuple[float, ...]:
-        """For each type in file order, 1 where it happened within the window and 0 where it did not."""
-        happened = set(types)
-        return tuple(float(name in happened) for name in self.types)
+        """For each of `types`, 1 where it happened within the window and 0 where it did not."""
+        happened = frozenset(types)
+        return tuple([float(name in happened) for name in self.types])
 
     def due_at(self, decided_at: datetime, sent_at: datetime | None) -> datetime:
         """When the window closes: it opens when the message was sent, or when it was decided if nobody said."""
@@ -74,6 +80,10 @@ class RewardSpec:
             raise InvalidOutcome(
                 f"outcome type {outcome.type!r} is not in [reward].events, so it has no worth. "
                 f"Known: {', '.join(self.types)}. Correct the type, or add it with its worth (0 to only keep it)."
+            )
+        if outcome.at.tzinfo is None:
+            raise InvalidOutcome(
+                f"outcome {outcome.event_id!r} has the time {outcome.at.isoformat()} without a zone; add one."
             )
         if outcome.at < decided_at - CLOCK_SKEW:
             raise InvalidOutcome(

@@ -7,12 +7,13 @@ value an indicator of being missing. So a context is a handful of (index, weight
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bandit.context import Context, ContextValue, EncodedContext
-from bandit.errors import InvalidContext
+from bandit.context import Context, ContextValue, EncodedContext, is_unicode
+from bandit.errors import InvalidContext, InvalidSettings
 from bandit.fault import is_number, shown
 
 
@@ -60,7 +61,7 @@ class CategoricalField:
             position = self._position.get(value)
             if position is not None:
                 return value, position, 1.0
-            if self.protected and not self.values and _is_unicode(value):
+            if self.protected and not self.values and is_unicode(value):
                 return value, 0, 1.0
         wanted = "one of " + ", ".join(self.values) if self.values else "a text"
         raise InvalidContext(_refusal(self.name, value, wanted))
@@ -75,6 +76,13 @@ class NumericField:
     high: float
     protected: bool = False
     required: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.high - self.low < math.inf:
+            raise InvalidSettings(
+                f"range of {self.name!r} is [{self.low!r}, {self.high!r}], need two numbers, low then high, no further apart "
+                "than a float can tell: values are scaled by their distance."
+            )
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -179,7 +187,7 @@ class Schema:
         return EncodedContext(values, tuple(indices), tuple(weights))
 
     def _undeclared(self, raw: Mapping[str, ContextValue]) -> str:
-        name = min(raw.keys() - self._names)
+        name = str(min(raw.keys() - self._names, key=str))[:60]
         return (
             f"context {shown(name)} is not declared in the campaign file, so the learner would never see it. "
             f"Declared: {', '.join(sorted(self._names)) or 'nothing'}. Correct the name, or add [context.{name}]."
@@ -210,8 +218,3 @@ def _refusal(name: str, value: object, wanted: str) -> str:
     return (
         f"context {name!r} is {shown(value)}, need {wanted}. Nothing was decided; correct the value and send it again."
     )
-
-
-def _is_unicode(value: str) -> bool:
-    """Whether a text can be written as UTF-8 (half of a surrogate pair cannot)."""
-    return not any("\ud800" <= char <= "\udfff" for char in value)

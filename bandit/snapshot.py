@@ -61,9 +61,13 @@ class Snapshot:
                 "could decide anything. It was not loaded; roll back to another one, or restore the database."
             )
         form = tuple[int, str, str, tuple[str, ...], tuple[bytes, ...], int, int]
-        version, campaign, learner, arguments, models, n_learned, watermark = msgspec.msgpack.decode(body, type=form)
+        try:
+            version, *parts = msgspec.msgpack.decode(body, type=form)
+        except msgspec.DecodeError as error:
+            raise BrokenSnapshot(f"the snapshot cannot be read by this version ({error}). Upgrade manyarm.") from error
         if version != FORMAT:
             raise BrokenSnapshot(f"snapshot format is {version}, this version reads {FORMAT}. Upgrade manyarm.")
+        campaign, learner, arguments, models, n_learned, watermark = parts
         return cls(campaign, learner, arguments, models, n_learned, watermark)
 
 

@@ -42,7 +42,7 @@ def training_row(campaign: Campaign, matured: Matured) -> TrainingRow:
         campaign.reward.reward_of(matured.outcome_types),
         campaign.reward.labels_of(matured.outcome_types),
         row.propensities,
-        tuple(tuple(k for k, p in enumerate(pmf) if p > 0.0) for pmf in row.pmfs),
+        row.pmfs,
     )
 
 

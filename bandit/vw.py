@@ -6,8 +6,8 @@ here (cost = -reward). The private calls are those of vowpalwabbit 9.11.9, hence
 
 from __future__ import annotations
 
-import math
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,10 @@ Namespaces = Sequence[tuple[str, Sequence[HashedFeature]]]
 """Letter and hashed features of each namespace of one example."""
 
 _vw = pyvw.pylibvw.vw
+_make_known = pyvw.pylibvw.example.push_namespace
 PMF_TOLERANCE = 1e-5
+LARGEST = 1e30
+"""Vowpal Wabbit counts in single precision: a larger number would be infinite there, and poison a model for ever."""
 
 
 class VwModel:
@@ -37,7 +40,8 @@ class VwModel:
     def hashed(self, namespace: str, features: Sequence[tuple[str, float]]) -> tuple[HashedFeature, ...]:
         """Hash named features once, so that learning and predicting never touch a text again."""
         space = self._space(namespace)
-        return tuple((self._workspace.hash_feature(name, space), float(value)) for name, value in features)
+        # Vowpal Wabbit drops white space at the end of a name before it hashes; a last letter keeps "join " from "join".
+        return tuple((self._workspace.hash_feature(f"{name}.", space), float(value)) for name, value in features)
 
     def save(self) -> bytes:
         """The whole model with its learning state, as Vowpal Wabbit writes it."""
@@ -56,13 +60,25 @@ class VwModel:
         example.setup_example()
         return example
 
-    def _fill(self, example: Any, used: Sequence[str], namespaces: Namespaces) -> None:  # noqa: ANN401
-        """Replace the contents of an owned example; 6 times as fast as making a new one."""
+    def _fill(self, example: Any, used: set[str], namespaces: Namespaces) -> None:  # noqa: ANN401
+        """Replace the contents of an owned example; several times as fast as making a new one.
+
+        Args:
+            example: set up; left as it is before set-up.
+            used: letters it has ever held. A letter it has not is made known to it first: features pushed into an
+                unknown namespace count in products and nowhere else.
+            namespaces: what it is to hold.
+        """
         example.unsetup_example()
         for letter in used:
             example.erase_namespace(ord(letter))
+        workspace = self._workspace
         for letter, features in namespaces:
-            example.push_feature_list(self._workspace, ord(letter), self._space(letter), list(features))
+            if letter not in used:
+                _make_known(example, ord(letter))
+                used.add(letter)
+            listed = features if type(features) is list else list(features)
+            example.push_feature_list(workspace, ord(letter), self._space(letter), listed)
 
 
 class VwRegressor(VwModel):
@@ -71,7 +87,7 @@ class VwRegressor(VwModel):
     def __init__(self, arguments: str, model: bytes | None = None) -> None:
         super().__init__(arguments, model)
         self._owned = self._example(())
-        self._letters: tuple[str, ...] = ()
+        self._letters: set[str] = set()
 
     def predict(self, namespaces: Namespaces) -> float:
         """The linear prediction before any link or clipping; changes no state."""
@@ -86,8 +102,10 @@ class VwRegressor(VwModel):
         Raises:
             InvalidEstimates: for a label that is not finite: it would poison the model for ever, silently.
         """
-        if not math.isfinite(label):
-            raise InvalidEstimates(f"label is {label!r}, need a finite number; the model was left as it was.")
+        if not abs(label) <= LARGEST:
+            raise InvalidEstimates(
+                f"label is {label!r}, need a number within {LARGEST:g}; the model was left as it was."
+            )
         self._put(namespaces)
         self._owned.set_label_string(repr(float(label)))
         self._owned.setup_example()
@@ -95,7 +113,6 @@ class VwRegressor(VwModel):
 
     def _put(self, namespaces: Namespaces) -> None:
         self._fill(self._owned, self._letters, namespaces)
-        self._letters = tuple(letter for letter, _ in namespaces)
 
 
 class VwExplorer(VwModel):
@@ -106,8 +123,8 @@ class VwExplorer(VwModel):
         self._shared = pyvw.Example(self._workspace, {})
         self._shared.set_label_string("shared")
         self._shared.setup_example()
-        self._letters: tuple[str, ...] = ()
-        self._arms: dict[tuple[str, tuple[HashedFeature, ...]], Any] = {}
+        self._letters: set[str] = set()
+        self._arms: dict[tuple[str, int, tuple[HashedFeature, ...]], Any] = {}
 
     def pmf(self, shared: Namespaces, namespace: str, arms: Sequence[tuple[HashedFeature, ...]]) -> FloatArray:
         """The explorer's probability of each arm, in the given order; changes no state.
@@ -119,7 +136,10 @@ class VwExplorer(VwModel):
             InvalidEstimates: if Vowpal Wabbit answers with something that is not a pmf.
         """
         self._share(shared)
-        _vw.predict_multi(self._workspace, [self._shared, *(self._arm(namespace, arm) for arm in arms)])
+        try:
+            _vw.predict_multi(self._workspace, [self._shared, *self._examples(namespace, arms)])
+        except RuntimeError as error:
+            raise InvalidEstimates(f"Vowpal Wabbit failed: {error}. The random policy decides instead.") from error
         return _checked_pmf(self._shared.get_action_scores(), len(arms))
 
     def learn(
@@ -138,30 +158,35 @@ class VwExplorer(VwModel):
             InvalidEstimates: for a reward that is not finite or a propensity outside (0, 1]; Vowpal Wabbit would take
                 the first for ever and ignore the second, both silently.
         """
-        if not (math.isfinite(reward) and 0.0 < propensity <= 1.0):
+        if not (abs(reward) <= LARGEST and 1.0 / LARGEST <= propensity <= 1.0):
             raise InvalidEstimates(
-                f"reward is {reward!r} and propensity {propensity!r}; need a finite reward and a propensity in (0, 1]. "
-                "The model was left as it was."
+                f"reward is {reward!r} and propensity {propensity!r}; need a reward within {LARGEST:g} and a propensity in "
+                "(0, 1]. The model was left as it was."
             )
         self._share(shared)
         # A fresh labelled example: set_label_string appends, so a cached one must never carry a label.
         labelled = pyvw.Example(self._workspace, {namespace: list(arms[chosen])})
         labelled.set_label_string(f"0:{-reward!r}:{propensity!r}")
         labelled.setup_example()
-        examples = [self._arm(namespace, arm) for arm in arms]
+        examples = self._examples(namespace, arms)
         examples[chosen] = labelled
         _vw.learn_multi(self._workspace, [self._shared, *examples])
 
     def _share(self, shared: Namespaces) -> None:
         self._fill(self._shared, self._letters, shared)
         self._shared.setup_example()
-        self._letters = tuple(letter for letter, _ in shared)
 
-    def _arm(self, namespace: str, features: tuple[HashedFeature, ...]) -> Any:  # noqa: ANN401
-        key = (namespace, features)
-        if key not in self._arms:
-            self._arms[key] = self._example([(namespace, features)])
-        return self._arms[key]
+    def _examples(self, namespace: str, arms: Sequence[tuple[HashedFeature, ...]]) -> list[Any]:
+        """An example for each arm; arms whose features collide have one each, or Vowpal Wabbit would crash."""
+        seen: Counter[tuple[HashedFeature, ...]] = Counter()
+        examples = []
+        for features in arms:
+            key = (namespace, seen[features], features)
+            seen[features] += 1
+            if key not in self._arms:
+                self._arms[key] = self._example([(namespace, features)])
+            examples.append(self._arms[key])
+        return examples
 
 
 def _checked_pmf(scores: Sequence[float], n_arms: int) -> FloatArray:
@@ -184,7 +209,7 @@ def _open(arguments: str, model: bytes | None) -> Any:  # noqa: ANN401 - the whe
         path = Path(folder) / "model"
         path.write_bytes(model)
         try:
-            return pyvw.Workspace(f"{arguments} --quiet -i {path}")
+            return pyvw.Workspace(arg_list=[*arguments.split(), "--quiet", "-i", str(path)])
         except RuntimeError as error:
             raise BrokenSnapshot(
                 f"Vowpal Wabbit cannot load these {len(model)} bytes with {arguments!r}: {error}. "

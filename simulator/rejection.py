@@ -124,10 +124,9 @@ class Rejection:
 
     def _learn(self, engine: Engine, learner: Learner, decision: Decision, row: RandomisedRow) -> Engine:
         pick = decision.picks[0]
-        offered = tuple(k for k, p in enumerate(pick.pmf.probabilities) if p > 0.0)
         encoded = self.campaign.schema.encode(Context(row.context))
         picks, reward = self.campaign.picks_of(decision.choice), row.scaled_reward
-        learner.learn(TrainingRow(encoded, picks, reward, (reward,), (pick.propensity,), (offered,)))
+        learner.learn(TrainingRow(encoded, picks, reward, (reward,), (pick.propensity,), (pick.pmf.probabilities,)))
         if learner.n_learned % self.update_every:
             return engine
         snapshot = learner.snapshot(watermark=learner.n_learned)

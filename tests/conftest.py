@@ -1,0 +1,128 @@
+"""Shared builders, handed to tests as the fixture `worlds` (pytest's importlib mode imports no helper modules)."""
+
+from __future__ import annotations
+
+import copy
+import json
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from bandit import Context, Engine, LoggedDecision, Matured, Served, learner_for, read_campaign, train
+from bandit.schema import BooleanField, CategoricalField, NumericField
+from policies import group_policies, policy_of
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SALT, SECRET = b"salt of the tests", b"secret of the tests"
+
+DOCUMENT = {
+    "campaign": {"id": "contest"},
+    "context": {
+        "level": {"kind": "categorical", "values": ["low", "high"]},
+        "days": {"kind": "numeric", "range": [0, 10]},
+        "member": {"kind": "boolean"},
+    },
+    "reward": {"window": "72h", "events": {"click": 0.2, "conversion": 1.0}},
+    "dimension": [
+        {"name": "subject", "arm": [{"id": "plain"}, {"id": "champion"}, {"id": "dominate"}]},
+        {"name": "cta", "arm": [{"id": "join"}, {"id": "invite"}]},
+    ],
+}
+
+
+class Worlds:
+    """Campaigns from plain dicts, engines on them, and matured rows with a known truth."""
+
+    salt, secret, noon = SALT, SECRET, NOON
+
+    def document(self, **sections):
+        """A small valid campaign as a dict, with whole sections replaced (None removes one)."""
+        merged = copy.deepcopy(DOCUMENT) | copy.deepcopy(sections)
+        return {name: section for name, section in merged.items() if section is not None}
+
+    def dimension(self, name, *arms):
+        """One dimension; an arm is an id or a dict."""
+        return {"name": name, "arm": [arm if isinstance(arm, dict) else {"id": arm} for arm in arms]}
+
+    def toml(self, document):
+        """A dict as a TOML text."""
+        return "".join(f"{_key(name)} = {_value(section)}\n" for name, section in document.items())
+
+    def campaign(self, **sections):
+        """A checked campaign."""
+        return read_campaign(self.toml(self.document(**sections)))
+
+    def engine(self, campaign, snapshot=None, **arguments):
+        """An engine, serving a snapshot where one is given."""
+        served = Served("s1", self.kind(campaign).serve(campaign, snapshot)) if snapshot else None
+        return Engine(
+            campaign, group_policies(campaign), **{"salt": SALT, "secret": SECRET, "served": served} | arguments
+        )
+
+    def decide(self, engine, n, *, seed=0, prefix="d"):
+        """n decisions on random contexts, ids d0, d1, ... and customers c0, c1, ..."""
+        contexts = self.contexts(engine.campaign, n, seed=seed)
+        return [
+            engine.decide(f"c{i}", context, decision_id=f"{prefix}{i}", at=NOON + timedelta(seconds=i))
+            for i, context in enumerate(contexts)
+        ]
+
+    def contexts(self, campaign, n, *, seed=0, missing=0.1):
+        """Random contexts of a campaign, some values missing."""
+        rng = np.random.default_rng(seed)
+        return [
+            Context(
+                {item.name: None if rng.random() < missing else _draw(item, rng) for item in campaign.schema.fields}
+            )
+            for _ in range(n)
+        ]
+
+    def rows(self, campaign, n, chance, *, seed=0, first=1):
+        """n matured rows logged at random; `chance(context, choice)` gives the probability of each outcome type."""
+        rng = np.random.default_rng(seed + 1)
+        explored = self.engine(campaign)
+        rows = []
+        for number, decision in enumerate(self.decide(explored, n, seed=seed, prefix=f"row{seed}-"), start=first):
+            chances = chance(decision.context, decision.choice)
+            happened = frozenset(name for name, p in chances.items() if rng.random() < p)
+            rows.append(Matured(number, LoggedDecision.of(decision, number), happened))
+        return rows
+
+    def kind(self, campaign):
+        """The learner the campaign asks for."""
+        return learner_for(campaign.learner, policy_of(campaign.policy).needs)
+
+    def train(self, campaign, rows, parent=None):
+        """A snapshot of the campaign's own learner."""
+        return train(campaign, self.kind(campaign), parent, rows)
+
+
+def _draw(item, rng):
+    if isinstance(item, CategoricalField):
+        return str(rng.choice(item.values)) if item.values else "anything"
+    if isinstance(item, NumericField):
+        return float(rng.uniform(item.low - 1.0, item.high + 1.0))
+    assert isinstance(item, BooleanField)
+    return bool(rng.random() < 0.5)
+
+
+def _value(value):
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_key(name)} = {_value(item)}" for name, item in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _key(value) if isinstance(value, str) else repr(value)
+
+
+def _key(text):
+    """A basic string: JSON's escapes are TOML's, but for DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+@pytest.fixture(scope="session")
+def worlds():
+    """Builders without state; see `Worlds`."""
+    return Worlds()
