@@ -87,7 +87,7 @@ def vw_text(customers: list[Context]):  # noqa: ANN201
 
 
 def linucb(rng: np.random.Generator, customers: list[Context]):  # noqa: ANN201
-    """mabwiser's LinUCB with 12 arms and the features as indicators."""
+    """LinUCB of mabwiser with 12 arms and the features as indicators."""
     from mabwiser.mab import MAB, LearningPolicy  # noqa: PLC0415 - of the bench group
 
     def row(context: Context) -> list[float]:

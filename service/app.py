@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
+from service.hot_route import HotRoute
 from service.problem import install
 from service.routes.decisions import decisions_router
 from service.routes.health import health_router
@@ -39,6 +40,7 @@ def create_app(serving: Serving, *, train_every: timedelta | None = None) -> Fas
         lifespan=lifespan,
     )
     install(app)
+    app.add_middleware(HotRoute, serving=serving)
     for router in (decisions_router(serving), outcomes_router(serving), health_router(serving)):
         app.include_router(router)
     return app

@@ -45,20 +45,27 @@ def problem_response(status: HTTPStatus, title: str, detail: str) -> Response:
     return Response(body, status_code=status.value, media_type=MEDIA_TYPE)
 
 
+def problem_of(error: EngineError | msgspec.DecodeError) -> Response:
+    """The response to an error of the engine, or to a body that cannot be read."""
+    if isinstance(error, EngineError):
+        status = STATUS.get(type(error), HTTPStatus.UNPROCESSABLE_ENTITY)
+        return problem_response(status, type(error).__name__, str(error))
+    understood = isinstance(error, msgspec.ValidationError)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if understood else HTTPStatus.BAD_REQUEST
+    advice = "Nothing was stored; see /docs for the fields and their types."
+    return problem_response(status, "InvalidRequest", f"{error}. {advice}")
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of this app with a problem detail."""
 
     @app.exception_handler(EngineError)
     def explain(_: Request, error: EngineError) -> Response:
-        status = STATUS.get(type(error), HTTPStatus.UNPROCESSABLE_ENTITY)
-        return problem_response(status, type(error).__name__, str(error))
+        return problem_of(error)
 
     @app.exception_handler(msgspec.DecodeError)
     def unreadable(_: Request, error: msgspec.DecodeError) -> Response:
-        understood = isinstance(error, msgspec.ValidationError)
-        status = HTTPStatus.UNPROCESSABLE_ENTITY if understood else HTTPStatus.BAD_REQUEST
-        advice = "Nothing was stored; see /docs for the fields and their types."
-        return problem_response(status, "InvalidRequest", f"{error}. {advice}")
+        return problem_of(error)
 
     @app.exception_handler(RequestValidationError)
     def refused(_: Request, error: RequestValidationError) -> Response:

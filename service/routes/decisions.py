@@ -28,6 +28,7 @@ from service.serving import Serving
 _decoder = msgspec.json.Decoder(DecisionRequest)
 _encoder = msgspec.json.Encoder()
 JSON = "application/json"
+PREFIX = "/v1"
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -48,7 +49,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 def decisions_router(serving: Serving) -> APIRouter:
     """Routes that decide and that show what was decided."""
-    router = APIRouter(prefix="/v1", tags=["decisions"])
+    router = APIRouter(prefix=PREFIX, tags=["decisions"])
     router.add_api_route(
         "/decisions",
         _decide(serving),
@@ -71,14 +72,18 @@ def decisions_router(serving: Serving) -> APIRouter:
 
 def _decide(serving: Serving) -> Callable[[Request], Awaitable[Response]]:
     async def decide(request: Request) -> Response:
-        body = _decoder.decode(await request.body())
-        context = Context(body.context)
-        asked = Asked(body.customer_id, context, body.decision_id or serving.new_id())
-        # An id of our own is new: no need to look for it.
-        decision = await (_store(serving, asked) if body.decision_id is None else _once(serving, asked))
-        return Response(_encoder.encode(answer_of(decision, serving)), media_type=JSON)
+        return Response(await decided(serving, await request.body()), media_type=JSON)
 
     return decide
+
+
+async def decided(serving: Serving, body: bytes) -> bytes:
+    """Decide for a request's body; the answer is made when the decision is on disk."""
+    asked = _decoder.decode(body)
+    request = Asked(asked.customer_id, Context(asked.context), asked.decision_id or serving.new_id())
+    # An id of our own is new: no need to look for it.
+    decision = await (_store(serving, request) if asked.decision_id is None else _once(serving, request))
+    return _encoder.encode(answer_of(decision, serving))
 
 
 async def _store(serving: Serving, asked: Asked) -> Decision:
