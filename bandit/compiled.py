@@ -21,6 +21,7 @@ from bandit.errors import InvalidEstimates
 from bandit.estimates import Estimates, Offer
 from bandit.features import FeatureSpace
 
+LEAST_VARIANCE = 1e-8
 MANY_ARMS = 40
 """From here on arrays are faster than lists for one decision."""
 
@@ -137,6 +138,7 @@ class CompiledScorer:
         "_plain_worths",
         "_sequential",
         "_shape",
+        "_spread",
         "_worths",
         "n_learned",
     )
@@ -161,7 +163,24 @@ class CompiledScorer:
         self._logistic = logistic
         self._bounds = bounds
         self._sequential = sequential
+        self._spread = self._reward_spread()
         self.n_learned = n_learned
+
+    def _reward_spread(self) -> float:
+        """Standard deviation of a reward at the average choice.
+
+        Outcomes count as independent; a reward modelled by itself has at most the spread that its mean and bounds allow
+        (Bhatia and Davis, 2000).
+        """
+        linear = self._constant.reshape(self._shape)[:, 0]
+        if self._logistic:
+            rates = expit(linear)
+            variance = float(np.dot(self._worths**2, rates * (1.0 - rates)))
+        else:
+            low, high = self._bounds
+            mean = min(max(float(linear[0]), low), high)
+            variance = (mean - low) * (high - mean)
+        return math.sqrt(max(variance, LEAST_VARIANCE))
 
     def start(self, context: EncodedContext) -> FloatArray:
         """Linear predictions for this context, shape (n_models, 1 + n_arms): column 0 alone, the others on top of it."""
@@ -176,8 +195,8 @@ class CompiledScorer:
         del offered
         linear = state[:, self._first[dimension]] + state[:, :1]
         if self._logistic:
-            return Estimates(np.dot(self._worths, expit(linear)), self.n_learned)
-        return Estimates(np.dot(self._worths, linear).clip(*self._bounds), self.n_learned)
+            return Estimates(np.dot(self._worths, expit(linear)), self.n_learned, None, self._spread)
+        return Estimates(np.dot(self._worths, linear).clip(*self._bounds), self.n_learned, None, self._spread)
 
     def offer(self, state: FloatArray, dimension: int, offered: Sequence[int]) -> Offer:
         """Scores of the arms on offer.
@@ -196,7 +215,7 @@ class CompiledScorer:
             raise InvalidEstimates(f"predictions of {linear} are out of range; the model is ill.") from error
         if len(offered) < n_arms:
             scores = [scores[arm] for arm in offered]
-        return Offer(dimension, offered, scores, None, self.n_learned)
+        return Offer(dimension, offered, scores, None, self.n_learned, self._spread)
 
     def after(self, state: FloatArray, dimension: int, pick: int) -> FloatArray:
         """Move the picked arm's column into column 0, and its pair terms into the arms not yet picked."""

@@ -170,7 +170,8 @@ def _refuse_unusable_ids(customer_id: str, decision_id: str, at: datetime) -> No
     for name, value in (("customer_id", customer_id), ("decision_id", decision_id)):
         if not isinstance(value, str) or not 0 < len(value) <= LONGEST_ID or not is_unicode(value):
             raise InvalidContext(
-                f"{name} is {shown(value)}, need a text of 1 to {LONGEST_ID} characters, all of them Unicode: outcomes and groups hang on it."
+                f"{name} is {shown(value)}, need a text of 1 to {LONGEST_ID} characters, all of them Unicode: outcomes and "
+                "groups hang on it."
             )
     if at.tzinfo is None:
         raise InvalidContext(

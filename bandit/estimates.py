@@ -29,11 +29,13 @@ class Estimates(NamedTuple):
             explorer. Entries of arms that are not eligible mean nothing.
         n_learned: decisions the learner had learned from; policies that explore less over time read it.
         native: shape (..., n_arms), the explorer's own pmf over the eligible arms, 0 elsewhere; None otherwise.
+        spread: standard deviation of one decision's reward, in reward units: the noise that gaps are seen through.
     """
 
     scores: FloatArray | None = None
     n_learned: int = 0
     native: FloatArray | None = None
+    spread: float = 1.0
 
     def offered(self, eligible: BoolArray) -> tuple[FloatArray, FloatArray | int]:
         """Scores with minus infinity where an arm is not eligible, and how many are eligible.
@@ -59,7 +61,7 @@ class Estimates(NamedTuple):
             InvalidEstimates: if there is not one number an arm.
         """
         scores, native = _cut(self.scores, arms, n_arms), _cut(self.native, arms, n_arms)
-        return Offer(dimension, arms, scores, native, self.n_learned)
+        return Offer(dimension, arms, scores, native, self.n_learned, self.spread)
 
 
 class Offer(NamedTuple):
@@ -73,6 +75,7 @@ class Offer(NamedTuple):
         scores: expected reward of each of these, None from a native explorer or without a model.
         native: the explorer's probability of each of these, None from other learners.
         n_learned: decisions the learner had learned from.
+        spread: standard deviation of one decision's reward.
     """
 
     dimension: int
@@ -80,6 +83,7 @@ class Offer(NamedTuple):
     scores: list[float] | None = None
     native: list[float] | None = None
     n_learned: int = 0
+    spread: float = 1.0
 
     def scored(self) -> list[float]:
         """The scores.

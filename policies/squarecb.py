@@ -17,11 +17,11 @@ from bandit.options import check_options, option
 class SquareCB:
     """Probability falls with the gap to the best score: 1 / (K + gamma_n * gap), the best arm takes the rest.
 
-    gamma_n = gamma * n_learned ** exponent grows with what was learned, so that near-ties are explored early and settled
-    late. Ties for the best share the rest.
+    gamma_n = gamma / spread * n_learned ** exponent: gaps are measured in standard deviations of the reward, and what was
+    learned makes near-ties that are explored early settled late. Ties for the best share the rest.
 
-    Caution: gamma is in 1 / reward units. Rewards ten times as large want a tenth of it. The regret bound of the paper is
-    for a well-specified regression and its own schedule; this default was chosen by measurement at e-mail's 2-8 % rates.
+    Caution: the regret bound of the paper is for a well-specified regression and its own schedule; this default was
+    chosen by measurement at rewards of a few percent.
 
     Source: Foster and Rakhlin (2020), Beyond UCB: optimal and efficient contextual bandits with regression oracles.
 
@@ -29,7 +29,7 @@ class SquareCB:
     array([0.9167, 0.0833])
     """
 
-    gamma: float = option(300.0, "exploitation per unit of reward; larger explores less")
+    gamma: float = option(40.0, "exploitation per standard deviation of the reward; larger explores less")
     exponent: float = option(0.5, "how fast gamma grows with the number of decisions learned from", high=1.0)
 
     name: ClassVar[str] = "squarecb"
@@ -41,7 +41,7 @@ class SquareCB:
     def shares(self, offer: Offer) -> list[float]:
         """Inverse-gap weights."""
         scores = offer.scored()
-        n_arms, best, gamma = len(scores), max(scores), self.gamma_at(offer.n_learned)
+        n_arms, best, gamma = len(scores), max(scores), self.gamma_at(offer.n_learned, offer.spread)
         shares = [1.0 / (n_arms + gamma * (best - score)) for score in scores]
         rest, n_best = 1.0 - sum(shares), scores.count(best)
         if n_best == 1:
@@ -51,9 +51,9 @@ class SquareCB:
         rest /= max(n_best, 1)
         return [share + rest if score == best else share for share, score in zip(shares, scores, strict=True)]
 
-    def gamma_at(self, n_learned: int) -> float:
-        """Exploitation after so many decisions learned from."""
-        return self.gamma * math.pow(max(n_learned, 1), self.exponent)
+    def gamma_at(self, n_learned: int, spread: float) -> float:
+        """Exploitation per unit of reward after so many decisions learned from."""
+        return self.gamma / spread * math.pow(max(n_learned, 1), self.exponent)
 
     def pmf(self, estimates: Estimates, eligible: BoolArray, *, dimension: int) -> FloatArray:
         """Shape (..., n_arms): inverse-gap weights."""
@@ -61,7 +61,7 @@ class SquareCB:
         scores, n_eligible = estimates.offered(eligible)
         best = np.maximum.reduce(scores, axis=-1, keepdims=True)
         shares: FloatArray = best - scores
-        shares *= self.gamma_at(estimates.n_learned)
+        shares *= self.gamma_at(estimates.n_learned, estimates.spread)
         shares += n_eligible
         np.reciprocal(shares, out=shares)
         winners = scores == best

@@ -22,7 +22,7 @@ DEFAULT_SENDS = 30_000
 @click.command(epilog="Example:  manyarm demo --out demo-out")
 @click.option("--sends", type=click.IntRange(min=100), default=DEFAULT_SENDS, show_default=True)
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same output."
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The same seed, the same output."
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("demo-out"), show_default=True)
 @json_option
