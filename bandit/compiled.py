@@ -17,14 +17,10 @@ from scipy.special import expit
 
 from bandit.arrays import FloatArray
 from bandit.context import EncodedContext
-from bandit.errors import InvalidEstimates
 from bandit.estimates import Estimates, Offer
 from bandit.features import FeatureSpace
 
 LEAST_VARIANCE = 1e-8
-MANY_ARMS = 40
-"""From here on arrays are faster than lists for one decision."""
-
 Probe = Callable[[int | None, Sequence[tuple[int, int]]], float]
 """Asks a model for its linear prediction with at most one context feature (by position) and some (dimension, arm)."""
 
@@ -69,7 +65,7 @@ def centred(tables: Tables) -> Tables:
     intercept along, and a rare outcome would look many times as likely in the first stage as in the last.
     """
     constant, context, pairs = tables.constant.copy(), tables.context.copy(), tables.pairs.copy()
-    blocks = _blocks(tables.sizes)
+    blocks = blocks_of(tables.sizes)
     for first, second in combinations(blocks, 2):
         _centre_pairs(constant, pairs, first, second)
     for block in blocks:
@@ -93,7 +89,7 @@ def _centre_pairs(constant: FloatArray, pairs: FloatArray, first: slice, second:
     pairs[columns, :, first] = centre.transpose(2, 1, 0)
 
 
-def _blocks(sizes: Sequence[int]) -> list[slice]:
+def blocks_of(sizes: Sequence[int]) -> list[slice]:
     """The columns of each dimension's arms."""
     starts = accumulate(sizes, initial=1)
     return [slice(start, start + size) for start, size in zip(starts, sizes, strict=False)]
@@ -135,12 +131,11 @@ class CompiledScorer:
         "_first",
         "_logistic",
         "_pairs",
-        "_plain_worths",
         "_sequential",
         "_shape",
-        "_spread",
         "_worths",
         "n_learned",
+        "spread",
     )
 
     def __init__(
@@ -157,13 +152,12 @@ class CompiledScorer:
         self._constant = tables.constant.ravel()
         self._context = tables.context.reshape(len(tables.context), self._constant.size)
         self._pairs = tables.pairs
-        self._first = tuple(_blocks(tables.sizes))
+        self._first = tuple(blocks_of(tables.sizes))
         self._worths = np.asarray(worths, dtype=np.float64)
-        self._plain_worths = tuple(map(float, worths))
         self._logistic = logistic
         self._bounds = bounds
         self._sequential = sequential
-        self._spread = self._reward_spread()
+        self.spread = self._reward_spread()
         self.n_learned = n_learned
 
     def _reward_spread(self) -> float:
@@ -195,27 +189,13 @@ class CompiledScorer:
         del offered
         linear = state[:, self._first[dimension]] + state[:, :1]
         if self._logistic:
-            return Estimates(np.dot(self._worths, expit(linear)), self.n_learned, None, self._spread)
-        return Estimates(np.dot(self._worths, linear).clip(*self._bounds), self.n_learned, None, self._spread)
+            return Estimates(np.dot(self._worths, expit(linear)), self.n_learned, None, self.spread)
+        return Estimates(np.dot(self._worths, linear).clip(*self._bounds), self.n_learned, None, self.spread)
 
     def offer(self, state: FloatArray, dimension: int, offered: Sequence[int]) -> Offer:
-        """Scores of the arms on offer.
-
-        Raises:
-            InvalidEstimates: if a prediction is beyond what a float can hold: the model is ill.
-        """
+        """Scores of the arms on offer."""
         block = self._first[dimension]
-        n_arms = block.stop - block.start
-        if not self._logistic or n_arms > MANY_ARMS:
-            return self.estimates(state, dimension, offered).on_offer(dimension, offered, n_arms)
-        linear = (state[:, block] + state[:, :1]).tolist()
-        try:
-            scores = _expected(self._plain_worths, linear)
-        except OverflowError as error:
-            raise InvalidEstimates(f"predictions of {linear} are out of range; the model is ill.") from error
-        if len(offered) < n_arms:
-            scores = [scores[arm] for arm in offered]
-        return Offer(dimension, offered, scores, None, self.n_learned, self._spread)
+        return self.estimates(state, dimension, offered).on_offer(dimension, offered, block.stop - block.start)
 
     def after(self, state: FloatArray, dimension: int, pick: int) -> FloatArray:
         """Move the picked arm's column into column 0, and its pair terms into the arms not yet picked."""
@@ -240,7 +220,7 @@ class CompiledScorer:
         return float(np.dot(self._worths, linear).clip(*self._bounds))
 
 
-def _expected(worths: Sequence[float], linear: Sequence[Sequence[float]]) -> list[float]:
+def expected_rewards(worths: Sequence[float], linear: Sequence[Sequence[float]]) -> list[float]:
     """Worth-weighted sum of the logistic predictions of each arm; rows are models."""
     exp = math.exp
     first = worths[0]

@@ -23,12 +23,15 @@ from bandit.fault import Fault
 from bandit.features import CONTEXT, FeatureSpace
 from bandit.learner import LearnerKind, TrainingRow
 from bandit.options import check_options, option, option_faults, with_options
+from bandit.plain_scorer import PlainScorer
 from bandit.snapshot import Snapshot
 from bandit.vw import HashedFeature, VwRegressor
 
 NAME = "regression"
 PLAIN_RATE = 0.01
 ADAPTIVE_RATE = 0.1
+MOST_PLAIN = 200
+"""Columns of the tables up to which lists are faster than arrays for single decisions."""
 BASE_ROWS = 500
 """Rows from which the rates are taken that the regressors start at."""
 
@@ -174,22 +177,20 @@ def reward_bounds(campaign: Campaign) -> tuple[float, float]:
     return sum(min(worth, 0.0) for worth in worths), sum(max(worth, 0.0) for worth in worths)
 
 
-def serve(campaign: Campaign, snapshot: Snapshot) -> CompiledScorer:
-    """Compile a snapshot into the tables that decide.
+def serve(campaign: Campaign, snapshot: Snapshot) -> CompiledScorer | PlainScorer:
+    """Compile a snapshot into the tables that decide: as plain lists where they are small.
 
     Raises:
         BrokenSnapshot: if it belongs to another campaign or learner, or does not load.
     """
     tables, options = compile_snapshot(campaign, snapshot), options_of(campaign)
     worths = (1.0,) if options.target == "reward" else campaign.reward.worths
-    return CompiledScorer(
-        tables,
-        worths,
-        snapshot.n_learned,
-        logistic=options.target == "outcomes",
-        bounds=reward_bounds(campaign),
-        sequential=campaign.policy.interactions,
-    )
+    logistic, sequential = options.target == "outcomes", campaign.policy.interactions
+    bounds = reward_bounds(campaign)
+    arrays = CompiledScorer(tables, worths, snapshot.n_learned, logistic=logistic, bounds=bounds, sequential=sequential)
+    if not logistic or tables.constant.size > MOST_PLAIN:
+        return arrays
+    return PlainScorer(tables, arrays, worths, sequential=sequential)
 
 
 def compile_snapshot(campaign: Campaign, snapshot: Snapshot) -> Tables:
