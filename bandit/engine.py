@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 from bandit.campaign import Campaign
 from bandit.context import Context, EncodedContext, is_unicode
 from bandit.decision import Decision, Pick
-from bandit.draw import customer_key, draw, position_of
+from bandit.draw import draw, key_under, keyed_hmac, position_of
 from bandit.eligibility import Eligibility
 from bandit.errors import InvalidContext, InvalidEstimates, InvalidPmf, MismatchedPolicy
 from bandit.estimates import Need, Offer
@@ -56,6 +57,7 @@ class Engine:
     served: Served | None = None
     unserved: str = NO_SNAPSHOT
     _eligibility: Eligibility = field(init=False, repr=False, compare=False)
+    _keyed: hmac.HMAC = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (0 < len(self.salt) <= 64 and self.secret):
@@ -64,6 +66,7 @@ class Engine:
             )
         learner_for(self.campaign.learner, self.policies[Group.LEARNER].needs)
         object.__setattr__(self, "_eligibility", Eligibility(self.campaign.dimensions))
+        object.__setattr__(self, "_keyed", keyed_hmac(self.secret))
 
     def serving(self, served: Served | None, *, unserved: str = NO_SNAPSHOT) -> Engine:
         """The same engine deciding from another snapshot, or from none for a reason."""
@@ -91,7 +94,7 @@ class Engine:
             decision_id,
             campaign.id,
             campaign.content_hash,
-            customer_key(customer_id, secret=self.secret),
+            key_under(self._keyed, customer_id),
             group,
             encoded.values,
             made.picks,

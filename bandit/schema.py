@@ -117,12 +117,6 @@ class BooleanField:
         return value, 0 if value else 1, 1.0
 
 
-PROTECTED = -1_000_000
-"""First feature of a protected field: its value is kept, but it has no place among the features."""
-
-_Step = tuple[str, ContextField, int, dict[ContextValue, int]]
-
-
 @dataclass(frozen=True, slots=True)
 class Schema:
     """All declared fields, in file order, and the one way from a context to its active features.
@@ -136,19 +130,23 @@ class Schema:
 
     fields: tuple[ContextField, ...]
     features: tuple[str, ...] = field(init=False)
-    _plan: tuple[_Step, ...] = field(init=False, repr=False, compare=False)
+    _learnable: tuple[tuple[ContextField, int], ...] = field(init=False, repr=False, compare=False)
+    _lookups: tuple[tuple[str, dict[ContextValue, int]], ...] = field(init=False, repr=False, compare=False)
     _names: frozenset[str] = field(init=False, repr=False, compare=False)
+    _ones: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         features: list[str] = []
-        plan = []
+        learnable = []
         for item in self.fields:
-            first = PROTECTED if item.protected else len(features)
-            plan.append((item.name, item, first, _lookup(item, first)))
-            features.extend(() if item.protected else item.features)
+            if not item.protected:
+                learnable.append((item, len(features)))
+                features.extend(item.features)
         object.__setattr__(self, "features", tuple(features))
-        object.__setattr__(self, "_plan", tuple(plan))
+        object.__setattr__(self, "_learnable", tuple(learnable))
+        object.__setattr__(self, "_lookups", tuple((item.name, _lookup(item, first)) for item, first in learnable))
         object.__setattr__(self, "_names", frozenset(item.name for item in self.fields))
+        object.__setattr__(self, "_ones", (1.0,) * len(learnable))
 
     def __getitem__(self, name: str) -> ContextField:
         for item in self.fields:
@@ -169,22 +167,34 @@ class Schema:
         raw = context.values
         if not raw.keys() <= self._names:
             raise InvalidContext(self._undeclared(raw))
-        values: dict[str, ContextValue] = {}
-        indices: list[int] = []
-        weights: list[float] = []
-        for name, item, first, lookup in self._plan:
-            value, weight = raw.get(name), 1.0
-            try:
-                index = lookup.get(value)
-            except TypeError:  # not even hashable: a list, say
-                index = None
+        get = raw.get
+        values = {item.name: get(item.name) for item in self.fields}
+        try:
+            found = [lookup.get(get(name)) for name, lookup in self._lookups]
+        except TypeError:  # a value that is not even hashable: a list, say
+            hashable = (str, float, int, bool, type(None))
+            found = [lookup.get(get(n)) if isinstance(get(n), hashable) else None for n, lookup in self._lookups]
+        self._use_protected(values)
+        if None not in found:
+            return EncodedContext(values, tuple(found), self._ones)  # type: ignore[arg-type]
+        return self._patched(values, found)
+
+    def _patched(self, values: dict[str, ContextValue], found: list[int | None]) -> EncodedContext:
+        """Ask the fields themselves where a look-up was not enough: numbers, booleans, and what must be refused."""
+        indices, weights = [], list(self._ones)
+        for place, ((item, first), index) in enumerate(zip(self._learnable, found, strict=True)):
             if index is None:
-                value, index, weight = _encoded(item, value, first)
-            values[name] = value
-            if first >= 0:
-                indices.append(index)
-                weights.append(weight)
+                values[item.name], index, weights[place] = _encoded(item, values[item.name], first)  # noqa: PLW2901
+            indices.append(index)
         return EncodedContext(values, tuple(indices), tuple(weights))
+
+    def _use_protected(self, values: dict[str, ContextValue]) -> None:
+        """Protected values are checked and kept, and make no feature active."""
+        if len(self._learnable) == len(self.fields):
+            return
+        for item in self.fields:
+            if item.protected and (item.required or values[item.name] is not None):
+                values[item.name] = _encoded(item, values[item.name], 0)[0]
 
     def _undeclared(self, raw: Mapping[str, ContextValue]) -> str:
         name = str(min(raw.keys() - self._names, key=str))[:60]
