@@ -85,7 +85,8 @@ class Engine:
             InvalidContext: if something about the customer does not fit the schema.
             NoEligibleArm: if rules leave a dimension empty; names each rule.
         """
-        _refuse_unusable_ids(customer_id, decision_id, at)
+        check_ids(customer_id, decision_id)
+        _require_zone(at)
         encoded = self.campaign.schema.encode(context)
         group = self.campaign.groups.group_of(customer_id, campaign=self.campaign.id, salt=self.salt)
         made = self._decide_for(group, encoded, decision_id)
@@ -169,13 +170,21 @@ def _spread(shares: list[float], offered: Sequence[int], n_arms: int) -> tuple[f
     return tuple(every)
 
 
-def _refuse_unusable_ids(customer_id: str, decision_id: str, at: datetime) -> None:
+def check_ids(customer_id: str, decision_id: str) -> None:
+    """Refuse ids that no decision can have.
+
+    Raises:
+        InvalidContext: for anything but a text of 1 to 1,000 characters.
+    """
     for name, value in (("customer_id", customer_id), ("decision_id", decision_id)):
         if not isinstance(value, str) or not 0 < len(value) <= LONGEST_ID or not is_unicode(value):
             raise InvalidContext(
                 f"{name} is {shown(value)}, need a text of 1 to {LONGEST_ID} characters, all of them Unicode: outcomes and "
                 "groups hang on it."
             )
+
+
+def _require_zone(at: datetime) -> None:
     if at.tzinfo is None:
         raise InvalidContext(
             f"time {at.isoformat()} has no zone; a window cannot be counted from it. Add one, such as Z."

@@ -13,6 +13,8 @@ from bandit.errors import InvalidOutcome
 CLOCK_SKEW = timedelta(minutes=5)
 """How long before its decision an outcome may seem to lie: servers' clocks differ."""
 
+LONGEST_WINDOW = timedelta(days=3650)
+
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -99,6 +101,5 @@ def parse_window(text: str) -> timedelta | None:
     (datetime.timedelta(days=3), None)
     """
     found = re.fullmatch(r"(\d{1,6})([mhd])", text)
-    if not found or int(found[1]) == 0:
-        return None
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    window = timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else timedelta(0)
+    return window if timedelta(0) < window <= LONGEST_WINDOW else None

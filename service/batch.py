@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bandit.context import Context
 from bandit.decision import Decision
-from bandit.engine import Engine
+from bandit.engine import Engine, check_ids
 from bandit.errors import ConflictingDecision, EngineError, InvalidContext
 from bandit.log import LoggedDecision
 from service.clock import NewId
@@ -49,7 +49,8 @@ def columns_for(path: Path, log: Log, *, ignored: Sequence[str]) -> Columns:
             f"{path} has columns that the campaign does not declare: {', '.join(unknown)}. Declare them under [context], "
             f"or leave them out with --ignore {','.join(unknown)}."
         )
-    return Columns("customer_id", "decision_id" if "decision_id" in found else None, tuple(rest))
+    has_ids = "decision_id" in found and "decision_id" not in ignored
+    return Columns("customer_id", "decision_id" if has_ids else None, tuple(rest))
 
 
 def check_table(path: Path, columns: Columns, log: Log) -> int:
@@ -75,14 +76,12 @@ def check_table(path: Path, columns: Columns, log: Log) -> int:
 
 
 def _fault(cells: Cells, columns: Columns, log: Log, seen: set[str]) -> str:
-    if not cells[columns.customer_id]:
-        return "customer_id is empty"
-    if columns.decision_id:
-        decision_id = str(cells[columns.decision_id] or "")
-        if not decision_id or decision_id in seen:
-            return f"decision_id {decision_id[:60]!r} is empty or stands above already; every send needs its own"
-        seen.add(decision_id)
+    decision_id = _id(cells, columns.decision_id) if columns.decision_id else "new"
+    if columns.decision_id and decision_id in seen:
+        return f"decision_id {decision_id[:60]!r} stands above already; every send needs its own"
+    seen.add(decision_id)
     try:
+        check_ids(_id(cells, columns.customer_id), decision_id)
         log.campaign.schema.encode(Context(context_of(cells, log.campaign.schema, columns.context)))
     except InvalidContext as error:
         return str(error)
@@ -93,8 +92,13 @@ def requests_in(path: Path, columns: Columns, log: Log, new_id: NewId) -> Iterat
     """Each row of a checked table as a request."""
     for cells in read_rows(path):
         context = Context(context_of(cells, log.campaign.schema, columns.context))
-        decision_id = str(cells[columns.decision_id]) if columns.decision_id else new_id()
-        yield Request(str(cells[columns.customer_id]), context, decision_id)
+        decision_id = _id(cells, columns.decision_id) if columns.decision_id else new_id()
+        yield Request(_id(cells, columns.customer_id), context, decision_id)
+
+
+def _id(cells: Cells, column: str) -> str:
+    """An id as text; an empty cell is an empty text."""
+    return "" if cells[column] is None else str(cells[column])
 
 
 def decide_all(

@@ -30,7 +30,9 @@ class Refusal(click.ClickException):
 
     def show(self, file: Any = None) -> None:  # noqa: ANN401 - click's signature
         """The message alone: it says what to do."""
-        click.echo(f"manyarm: {self.message}", file=file, err=True)
+        # An argument may hold bytes that are no text; they must not stop the message.
+        message = self.message.encode("utf-8", "backslashreplace").decode()
+        click.echo(f"manyarm: {message}", file=file, err=True)
 
 
 class Commands(click.Group):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from bandit.campaign import Campaign
-from bandit.errors import ConflictingDecision
+from bandit.errors import ConflictingDecision, UnusableLog, UnusableStore
 from bandit.log import LoggedDecision
 from bandit.reward import State
 from service.rows import DECIDED, READ, DecidedValues, logged_of, next_chain
@@ -16,7 +17,9 @@ Row = tuple[DecidedValues, str]
 
 _INSERT = f"""INSERT INTO decisions (seq, {", ".join(DECIDED)}, chain, state, due_at)
 VALUES ({", ".join("?" * (len(DECIDED) + 2))}, '{State.PENDING}', ?)"""  # noqa: S608 - built from constants
-_ID = DECIDED.index("decision_id")
+_ID, _LOG = DECIDED.index("decision_id"), DECIDED.index("log_id")
+Unreadable = Callable[[int, UnusableLog], None]
+"""Told about a row that cannot be read, by its number; without it, such a row raises."""
 _READ_AHEAD = 1000
 
 
@@ -29,7 +32,7 @@ def insert_decisions(connection: sqlite3.Connection, rows: Sequence[Row]) -> lis
     connection.execute("SAVEPOINT rows")
     try:
         _append(connection, rows)
-    except sqlite3.IntegrityError:
+    except (sqlite3.IntegrityError, ValueError):
         connection.execute("ROLLBACK TO rows")
         errors = [_append_one(connection, row) for row in rows]
     else:
@@ -51,13 +54,26 @@ def _append(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
 
 def _append_one(connection: sqlite3.Connection, row: Row) -> Exception | None:
     decision_id = row[0][_ID]
-    if connection.execute("SELECT 1 FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone():
-        return ConflictingDecision(
-            f"decision {decision_id!r} was stored by another request just now; nothing was stored for this one. "
-            "Ask again with the same decision_id: you will get the stored one if the request is the same."
-        )
-    _append(connection, [row])
+    try:
+        found = connection.execute("SELECT log_id FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone()
+        if found:
+            return ConflictingDecision(_taken(decision_id, same_log=found[0] == row[0][_LOG]))
+        _append(connection, [row])
+    except (sqlite3.IntegrityError, ValueError) as error:
+        return UnusableStore(f"decision {decision_id!r} cannot be stored ({error}). Nothing was stored for it.")
     return None
+
+
+def _taken(decision_id: str, *, same_log: bool) -> str:
+    if not same_log:
+        return (
+            f"decision {decision_id!r} was made under an earlier campaign file and stands; nothing was stored for this one. "
+            "Give a new send a new decision_id."
+        )
+    return (
+        f"decision {decision_id!r} was stored by another request just now; nothing was stored for this one. "
+        "Ask again with the same decision_id: you will get the stored one if the request is the same."
+    )
 
 
 def find_decision(
@@ -70,14 +86,31 @@ def find_decision(
 
 
 def iterate_decisions(
-    connection: sqlite3.Connection, log_id: int, campaign: Campaign, *, after: int = 0
+    connection: sqlite3.Connection,
+    log_id: int,
+    campaign: Campaign,
+    *,
+    after: int = 0,
+    unreadable: Unreadable | None = None,
 ) -> Iterator[LoggedDecision]:
     """All rows of a log in order, read a thousand at a time so that memory does not grow with the log."""
     query = f"SELECT {READ} FROM decisions WHERE log_id = ? AND seq > ? ORDER BY seq LIMIT {_READ_AHEAD}"  # noqa: S608
     while True:
         rows = connection.execute(query, (log_id, after)).fetchall()
-        for row in rows:
-            yield logged_of(row, campaign)
+        yield from readable(rows, campaign, unreadable)
         if len(rows) < _READ_AHEAD:
             return
         after = rows[-1][0]
+
+
+def readable(
+    rows: Iterable[Sequence[Any]], campaign: Campaign, unreadable: Unreadable | None
+) -> Iterator[LoggedDecision]:
+    """Rows of `READ` columns as decisions; those that cannot be read are told about, or raise."""
+    for row in rows:
+        try:
+            yield logged_of(row, campaign)
+        except UnusableLog as error:
+            if unreadable is None:
+                raise
+            unreadable(row[0], error)

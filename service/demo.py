@@ -53,10 +53,11 @@ def demonstrate(folder: Path, *, n_sends: int, seed: int, watch: WatchSends, wat
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / DATABASE
-    if path.exists():
-        raise UnusableStore(
-            f"{path} is there already. Name another folder with --out, or remove it; nothing was changed."
-        )
+    for there in (path, folder / CAMPAIGN):
+        if there.exists():
+            raise UnusableStore(
+                f"{there} is there already. Name another folder with --out, or move it; nothing was changed."
+            )
     text = example_text("referral-contest")
     (folder / CAMPAIGN).write_text(text, encoding="utf-8")
     campaign = read_campaign(text)

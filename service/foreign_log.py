@@ -112,6 +112,12 @@ class ForeignLog:
 
 
 def _require_columns(path: Path, columns: ColumnMap) -> None:
+    leaks = {columns.arm, columns.reward, columns.propensity} & set(columns.context)
+    if leaks or len(set(columns.context)) < len(columns.context):
+        raise UnusableLog(
+            f"--context names {', '.join(sorted(leaks)) or 'a column twice'}: the arm, the reward and the propensity are not "
+            "known before the draw, and each column counts once. Leave them out of --context."
+        )
     found = columns_in(path)
     wanted = [columns.arm, columns.reward, *columns.context]
     if _number(columns.propensity) is None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-from bandit.errors import BrokenSnapshot
+from bandit.errors import BrokenSnapshot, UnusableLog
 from bandit.group import Group
+from bandit.reward import State
 from evaluation.verify import Check
 from service.outcomes_table import iterate_matured
 from service.rows import DECIDED, next_chain
@@ -30,7 +32,9 @@ def check_chain(connection: sqlite3.Connection) -> Check:
         # Go on from what is stored, so that one bad row is reported once.
         chain, before = stored, seq
     head = connection.execute("SELECT seq, chain FROM head").fetchone()
-    if head != (before, chain):
+    if head is None:
+        check.fail("the head of the chain is missing: whether rows were cut off at the end cannot be said")
+    elif head != (before, chain):
         check.fail(f"the log ends at row {before}, but row {head[0]} was written: rows are missing at the end")
     return check
 
@@ -38,13 +42,20 @@ def check_chain(connection: sqlite3.Connection) -> Check:
 def check_rewards(connection: sqlite3.Connection, log: Log) -> Check:
     """Each matured reward is what the outcomes within its window are worth."""
     check = Check("reward", "each matured reward is what the outcomes kept for it are worth")
-    for matured in iterate_matured(connection, log.log_id, log.campaign, after=0):
+    skipped = partial(_note, check)
+    for matured in iterate_matured(connection, log.log_id, log.campaign, after=0, unreadable=skipped):
         check.n_checked += 1
         worth = log.campaign.reward.reward_of(matured.outcome_types)
         if matured.decision.reward != worth:
             where = f"row {matured.decision.seq}, decision {matured.decision.decision_id[:60]}"
             check.fail(f"{where}: reward is {matured.decision.reward!r}, its outcomes are worth {worth!r}")
+        if matured.decision.state != State.MATURED:
+            check.fail(f"row {matured.decision.seq}: it has matured, and its state says {matured.decision.state!r}")
     return check
+
+
+def _note(check: Check, _: int, error: UnusableLog) -> None:
+    check.fail(str(error))
 
 
 def check_snapshots(connection: sqlite3.Connection, log: Log) -> Check:
@@ -61,6 +72,8 @@ def check_snapshots(connection: sqlite3.Connection, log: Log) -> Check:
             'SELECT count(*) FROM decisions WHERE log_id = ? AND matured <= ? AND "group" <> ?',
             (log.log_id, snapshot.watermark, Group.CONTROL.value),
         ).fetchone()[0]
+        if stored.n_learned != snapshot.n_learned or stored.watermark != snapshot.watermark:
+            check.fail(f"snapshot {stored.snapshot}: its row and its bytes do not tell the same counters")
         if rows != snapshot.n_learned:
             check.fail(
                 f"snapshot {stored.snapshot} learned {snapshot.n_learned} rows, the log has {rows} up to its watermark"

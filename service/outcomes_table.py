@@ -13,7 +13,8 @@ from bandit.campaign import Campaign
 from bandit.errors import ConflictingOutcome, InvalidOutcome, UnknownDecision
 from bandit.reward import CLOCK_SKEW, Outcome, RewardSpec, State
 from bandit.training import Matured
-from service.rows import READ, logged_of, stamp
+from service.decisions_table import Unreadable, readable
+from service.rows import READ, stamp
 
 MATURE_AT_ONCE = 5000
 RewardOf = Callable[[int], RewardSpec]
@@ -143,17 +144,24 @@ def mature(connection: sqlite3.Connection, log_id: int, spec: RewardSpec, now: d
 
 
 def iterate_matured(
-    connection: sqlite3.Connection, log_id: int, campaign: Campaign, *, after: int, most: int | None = None
+    connection: sqlite3.Connection,
+    log_id: int,
+    campaign: Campaign,
+    *,
+    after: int,
+    most: int | None = None,
+    unreadable: Unreadable | None = None,
 ) -> Iterator[Matured]:
     """Matured decisions in the order of maturing, with what happened in their windows."""
     left = most if most is not None else 1 << 62
     query = f"SELECT matured, {READ} FROM decisions WHERE log_id = ? AND matured > ? ORDER BY matured LIMIT ?"  # noqa: S608
     while left > 0:
         rows = connection.execute(query, (log_id, after, min(left, MATURE_AT_ONCE))).fetchall()
-        logged = [(row[0], logged_of(row[1:], campaign)) for row in rows]
-        types = _types_of(connection, [row.decision_id for _, row in logged])
-        for number, row in logged:
-            yield Matured(number, row, frozenset(types.get(row.decision_id, ())))
+        numbers = {row[1]: row[0] for row in rows}
+        logged = list(readable((row[1:] for row in rows), campaign, unreadable))
+        types = _types_of(connection, [row.decision_id for row in logged])
+        for row in logged:
+            yield Matured(numbers[row.seq], row, frozenset(types.get(row.decision_id, ())))
         if len(rows) < MATURE_AT_ONCE:
             return
         left -= len(rows)

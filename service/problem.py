@@ -76,4 +76,6 @@ def install(app: FastAPI) -> None:
     def elsewhere(request: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
         detail = f"{request.method} {request.url.path}: {error.detail}. The routes stand at /docs."
-        return problem_response(status, status.phrase.replace(" ", ""), detail)
+        response = problem_response(status, status.phrase.replace(" ", ""), detail)
+        response.headers.update(error.headers or {})
+        return response

@@ -12,6 +12,7 @@ import numpy as np
 
 from bandit.campaign import Campaign
 from bandit.decision import Decision
+from bandit.errors import UnusableLog
 from bandit.log import LoggedDecision
 
 DECIDED = (
@@ -60,7 +61,9 @@ def decided_values(decision: Decision, *, log_id: int) -> DecidedValues:
         decision.policy,
         decision.snapshot,
         decision.fallback,
-        decision.estimate,
+        None
+        if decision.estimate is None
+        else decision.estimate + 0.0,  # SQLite has no -0.0, and the chain would miss it
         stamp(decision.decided_at),
         None if decision.send_at is None else stamp(decision.send_at),
     )
@@ -72,8 +75,21 @@ def next_chain(chain: bytes, values: Sequence[Any]) -> bytes:
 
 
 def logged_of(row: Sequence[Any], campaign: Campaign) -> LoggedDecision:
-    """A row of `READ` columns as a logged decision; checks nothing, so that `verify` can look at anything."""
+    """A row of `READ` columns as a logged decision; what it says is not checked, so that `verify` can look at anything.
+
+    Raises:
+        UnusableLog: if a column does not even hold a value of its type.
+    """
     values = dict(zip(("seq", *DECIDED, *BECAME), row, strict=True))
+    try:
+        return _logged_of(values, campaign)
+    except (ValueError, TypeError, msgspec.DecodeError) as error:
+        raise UnusableLog(
+            f"row {values['seq']}, decision {str(values['decision_id'])[:60]}: cannot be read ({error})"
+        ) from error
+
+
+def _logged_of(values: dict[str, Any], campaign: Campaign) -> LoggedDecision:
     flat = np.frombuffer(values["pmf"]).tolist()
     pmfs, start = [], 0
     for size in campaign.sizes:
@@ -86,9 +102,9 @@ def logged_of(row: Sequence[Any], campaign: Campaign) -> LoggedDecision:
         campaign_hash=campaign.content_hash,
         customer_key=values["customer_key"],
         group=values['"group"'],
-        context=msgspec.json.decode(values["context"]),
-        arms=tuple(msgspec.json.decode(values["arms"])),
-        propensities=tuple(msgspec.json.decode(values["propensities"])),
+        context=msgspec.json.decode(values["context"], type=dict[str, str | float | bool | None]),
+        arms=msgspec.json.decode(values["arms"], type=tuple[str, ...]),
+        propensities=msgspec.json.decode(values["propensities"], type=tuple[float, ...]),
         pmfs=tuple(pmfs),
         propensity=values["propensity"],
         policy=values["policy"],

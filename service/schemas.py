@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 LONGEST_ID = 1000
+Body = TypeVar("Body")
 
 
 class DecisionRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -106,6 +107,18 @@ class ProblemBody(BaseModel):
     title: str
     status: int
     detail: str
+
+
+def read(decoder: msgspec.json.Decoder[Body], body: bytes) -> Body:
+    """Decode a request's body.
+
+    Raises:
+        msgspec.DecodeError: for anything that is not JSON in UTF-8 with the declared fields.
+    """
+    try:
+        return decoder.decode(body)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
 
 
 def documented(body: type[BaseModel]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import threading
 from datetime import timedelta
 
 from bandit.engine import Engine
-from bandit.errors import EngineError
 from service.clock import Clock, NewId, random_id, system_clock
 from service.store import Log, Store
 from service.trainer import Trainer, engine_for
@@ -69,7 +68,6 @@ class Serving:
                 return
             try:
                 more = self.train()
-            except EngineError as error:
-                # Deciding goes on with what serves; /readyz says what is wrong.
+            except Exception as error:
                 self.last_error, more = str(error), False
                 logger.exception("training failed; what served goes on serving")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,14 +27,26 @@ class StoredSnapshot:
 
 
 def add_snapshot(
-    connection: sqlite3.Connection, log_id: int, snapshot: Snapshot, *, parent: str | None, at: datetime
+    connection: sqlite3.Connection,
+    log_id: int,
+    snapshot: Snapshot,
+    *,
+    parent: str | None,
+    newest: str | None,
+    at: datetime,
 ) -> str | None:
-    """Store a snapshot that was trained from the newest one; returns its id.
+    """Store a snapshot; returns its id.
 
-    Returns None, and stores nothing, if another trainer was faster: its rows would be learned twice.
+    Args:
+        connection: inside a transaction.
+        log_id: whose it is.
+        snapshot: what was trained.
+        parent: the snapshot it was trained from.
+        newest: the newest one when training began. If there is a newer one by now, another trainer was faster: nothing is
+            stored and None is returned, for these rows would be learned twice.
+        at: the time.
     """
-    newest = newest_snapshot(connection, log_id)
-    if newest != parent:
+    if newest_snapshot(connection, log_id) != newest:
         return None
     number = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM snapshots").fetchone()[0]
     name, body = f"s{number:05d}", snapshot.to_bytes()
@@ -77,8 +90,9 @@ def served_before(connection: sqlite3.Connection, log_id: int) -> str | None:
     """The snapshot that served before the one that serves now, for a rollback."""
     serving = serving_snapshot(connection, log_id)
     row = connection.execute(
-        "SELECT snapshot FROM promotions WHERE log_id = ? AND snapshot < ? ORDER BY snapshot DESC LIMIT 1",
-        (log_id, serving or ""),
+        "SELECT s.snapshot FROM snapshots s JOIN promotions p ON p.snapshot = s.snapshot WHERE s.log_id = ? "
+        "AND s.number < (SELECT number FROM snapshots WHERE snapshot = ?) ORDER BY s.number DESC LIMIT 1",
+        (log_id, serving),
     ).fetchone()
     return row[0] if row else None
 
@@ -89,6 +103,15 @@ def newest_snapshot(connection: sqlite3.Connection, log_id: int) -> str | None:
         "SELECT snapshot FROM snapshots WHERE log_id = ? ORDER BY number DESC LIMIT 1", (log_id,)
     ).fetchone()
     return row[0] if row else None
+
+
+def newest_whole_snapshot(connection: sqlite3.Connection, log_id: int) -> tuple[str, Snapshot] | None:
+    """The newest snapshot that can be loaded: what learning goes on from; None where there is none."""
+    names = connection.execute("SELECT snapshot FROM snapshots WHERE log_id = ? ORDER BY number DESC", (log_id,))
+    for (name,) in names.fetchall():
+        with suppress(BrokenSnapshot):
+            return name, load_snapshot(connection, name)
+    return None
 
 
 def load_snapshot(connection: sqlite3.Connection, snapshot: str) -> Snapshot:

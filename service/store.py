@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,12 +22,13 @@ from bandit.draw import SALT_BYTES
 from bandit.errors import UnusableStore
 from bandit.log import LoggedDecision
 from bandit.reward import RewardSpec
-from service.decisions_table import Row, find_decision, insert_decisions, iterate_decisions
+from service.decisions_table import Row, Unreadable, find_decision, insert_decisions, iterate_decisions
 from service.migrations import migrations
 from service.rows import decided_values, stamp
 from service.writer import Operation, Result, Writer
 
 BUSY_SECONDS = 30.0
+OPENING_ATTEMPTS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,7 @@ class Store:
         self._logs: dict[int, Log] = {}
         self._opened: list[sqlite3.Connection] = []
         try:
-            with self._once() as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
-                migrations.apply(Database(connection))
-                self.salt = _key(connection, "salt", salt)
-                self.secret = _key(connection, "secret", secret)
+            self.salt, self.secret = self._prepared(salt, secret)
         except (sqlite3.Error, OSError) as error:
             raise UnusableStore(
                 f"{self.path} cannot be used as a database ({error}). Name another file with --db, or make this one "
@@ -165,9 +163,9 @@ class Store:
         """The stored decision with this id, or None."""
         return find_decision(self.reader(), decision_id, log.log_id, log.campaign)
 
-    def decisions(self, log: Log) -> Iterator[LoggedDecision]:
+    def decisions(self, log: Log, *, unreadable: Unreadable | None = None) -> Iterator[LoggedDecision]:
         """All rows of a log in order."""
-        return iterate_decisions(self.reader(), log.log_id, log.campaign)
+        return iterate_decisions(self.reader(), log.log_id, log.campaign, unreadable=unreadable)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -177,6 +175,22 @@ class Store:
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
 
+    def _prepared(self, salt: bytes | None, secret: bytes | None) -> tuple[bytes, bytes]:
+        """Make the tables and keys that are missing; again where another process is at it just now."""
+        for attempt in range(OPENING_ATTEMPTS):
+            try:
+                with self._once() as connection:
+                    _refuse_another_programs(connection, self.path)
+                    connection.execute("PRAGMA journal_mode = WAL")
+                    migrations.apply(Database(connection))
+                    return _key(connection, "salt", salt), _key(connection, "secret", secret)
+            except sqlite3.OperationalError as error:
+                is_busy = "locked" in str(error) or "already exists" in str(error)
+                if not is_busy or attempt == OPENING_ATTEMPTS - 1:
+                    raise
+                time.sleep(0.05)
+        raise UnusableStore(f"{self.path} was locked by another process for too long. Try again.")
+
     @contextmanager
     def _once(self) -> Iterator[sqlite3.Connection]:
         connection = self._connect()
@@ -184,6 +198,15 @@ class Store:
             yield connection
         finally:
             connection.close()
+
+
+def _refuse_another_programs(connection: sqlite3.Connection, path: Path) -> None:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables and migrations.migrations_table not in tables:
+        raise UnusableStore(
+            f"{path} is a database of another program (it has {', '.join(sorted(tables)[:5])}) and was left as it is. "
+            "Name another file with --db."
+        )
 
 
 def _key(connection: sqlite3.Connection, name: str, wanted: bytes | None) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +15,14 @@ import pyarrow.parquet as pq
 
 from bandit.context import ContextValue
 from bandit.errors import InvalidContext, InvalidOutcome, UnusableLog
+from bandit.fault import repeated
 from bandit.schema import BooleanField, NumericField, Schema
 
 Cells = Mapping[str, object]
 """One row by column name; all texts from CSV, typed from Parquet."""
 
 YES, NO = {"true", "yes", "1", "t", "y"}, {"false", "no", "0", "f", "n"}
+FIRST_YEAR, LAST_YEAR = 1970, 5000
 _AT_ONCE = 5000
 csv.field_size_limit(sys.maxsize)
 
@@ -58,6 +61,9 @@ def _csv_rows(path: Path) -> Iterator[Cells]:
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         try:
+            twice = repeated(reader.fieldnames or ())
+            if twice:
+                raise UnusableLog(f"{path}: the column {twice} stands more than once. Rename or drop one of them.")
             for row in reader:
                 if None in row or None in row.values():
                     raise UnusableLog(
@@ -65,7 +71,7 @@ def _csv_rows(path: Path) -> Iterator[Cells]:
                         f"has {len(reader.fieldnames or ())} columns. Quote texts that hold commas."
                     )
                 yield row
-        except (csv.Error, UnicodeDecodeError, OSError, EOFError) as error:
+        except (csv.Error, UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
             raise UnusableLog(
                 f"{path}, line {reader.line_num}: {error}. Save it as UTF-8 CSV with a header."
             ) from error
@@ -114,12 +120,13 @@ def time_of(cell: object, *, what: str) -> datetime | None:
     if cell is None or cell == "":
         return None
     try:
-        moment = cell if isinstance(cell, datetime) else datetime.fromisoformat(str(cell))
-    except ValueError:
+        read = cell if isinstance(cell, datetime) else datetime.fromisoformat(str(cell))
+        moment = read.astimezone(UTC) if read.tzinfo else None
+    except (ValueError, OverflowError):
         moment = None
-    if moment is None or moment.tzinfo is None:
+    if moment is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise InvalidOutcome(
-            f"{what} is {str(cell)[:60]!r}, need an ISO 8601 time with its zone, such as 2026-11-22T09:00:00Z: "
-            "windows are counted from it."
+            f"{what} is {str(cell)[:60]!r}, need an ISO 8601 time with its zone, such as 2026-11-22T09:00:00Z, "
+            f"between the years {FIRST_YEAR} and {LAST_YEAR}: windows are counted from it."
         )
-    return moment.astimezone(UTC)
+    return moment

@@ -16,7 +16,14 @@ from bandit.snapshot import Snapshot
 from bandit.training import train
 from policies.registry import group_policies
 from service.outcomes_table import MATURE_AT_ONCE, iterate_matured, mature
-from service.snapshots_table import add_snapshot, load_snapshot, newest_snapshot, promote, serving_snapshot
+from service.snapshots_table import (
+    add_snapshot,
+    load_snapshot,
+    newest_snapshot,
+    newest_whole_snapshot,
+    promote,
+    serving_snapshot,
+)
 from service.store import Log, Store
 
 
@@ -47,14 +54,14 @@ class Trainer:
         """
         n_matured = self.close_windows(now)
         reader = self._store.reader()
-        parent = newest_snapshot(reader, self._log.log_id)
-        before = load_snapshot(reader, parent) if parent else None
+        newest = newest_snapshot(reader, self._log.log_id)
+        parent, before = newest_whole_snapshot(reader, self._log.log_id) or (None, None)
         after = before.watermark if before else 0
         rows = iterate_matured(reader, self._log.log_id, self._log.campaign, after=after, most=most)
         trained = train(self._log.campaign, self._kind, before, rows)
         if trained is None:
             return Training(n_matured, 0, None)
-        name = self._store.write(lambda connection: self._keep(connection, trained, parent, now))
+        name = self._store.write(lambda connection: self._keep(connection, trained, parent, newest, now))
         n_learned = trained.n_learned - (before.n_learned if before else 0)
         return Training(n_matured, n_learned if name else 0, name)
 
@@ -68,10 +75,19 @@ class Trainer:
                 total += last
         return total
 
-    def _keep(self, connection: sqlite3.Connection, trained: Snapshot, parent: str | None, now: datetime) -> str | None:
-        name = add_snapshot(connection, self._log.log_id, trained, parent=parent, at=now)
-        if name:
-            promote(connection, self._log.log_id, name, at=now, reason="trained")
+    def _keep(
+        self,
+        connection: sqlite3.Connection,
+        trained: Snapshot,
+        parent: str | None,
+        newest: str | None,
+        now: datetime,
+    ) -> str | None:
+        log_id = self._log.log_id
+        name = add_snapshot(connection, log_id, trained, parent=parent, newest=newest, at=now)
+        # Somebody who rolled back, or promoted an older one, meant it: what is trained since waits for their word.
+        if name and serving_snapshot(connection, log_id) in {None, parent}:
+            promote(connection, log_id, name, at=now, reason="trained")
         return name
 
     def serving(self) -> Served | None:

@@ -65,10 +65,12 @@ def _verify_log(store: Store, log: Log, watch: Watch) -> list[Check]:
         return kind.serve(campaign, load_snapshot(reader, snapshot))
 
     audit = _Audit(campaign)
-    rows = audit.watching(watch(store.decisions(log)))
-    by_row = verify_rows(rows, Recomputation(campaign, policies, store.salt, scorer_of))
+    readable = Check("readable", "each row's columns hold values of their types")
+    found = store.decisions(log, unreadable=lambda _, error: readable.fail(str(error)))
+    by_row = verify_rows(audit.watching(watch(found)), Recomputation(campaign, policies, store.salt, scorer_of))
+    readable.n_checked = by_row["pmf"].n_checked + readable.n_failed
     snapshots = check_snapshots(reader, log)
-    return [*by_row.values(), check_rewards(reader, log), snapshots, *audit.checks()]
+    return [readable, *by_row.values(), check_rewards(reader, log), snapshots, *audit.checks()]
 
 
 class _Audit:

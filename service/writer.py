@@ -12,6 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -65,6 +66,7 @@ class Writer:
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._connect = connect
         self._insert = insert
+        self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="manyarm-writer", daemon=True)
         self._thread.start()
 
@@ -75,25 +77,31 @@ class Writer:
             UnusableStore: if the database cannot be written.
         """
         future: Future[Result] = Future()
-        self._queue.put(_Waiting(future, operation=operation))
+        self._put(_Waiting(future, operation=operation))
         return future.result()
 
     def submit(self, operation: Operation[Result], loop: asyncio.AbstractEventLoop) -> asyncio.Future[Result]:
         """The same for a coroutine: a future of its loop."""
         future: asyncio.Future[Result] = loop.create_future()
-        self._queue.put(_Waiting(future, operation=operation, loop=loop))
+        self._put(_Waiting(future, operation=operation, loop=loop))
         return future
 
     def submit_row(self, row: Any, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:  # noqa: ANN401
         """One row for the bulk insert; the future is done when it is on disk."""
         future: asyncio.Future[None] = loop.create_future()
-        self._queue.put(_Waiting(future, row=row, loop=loop))
+        self._put(_Waiting(future, row=row, loop=loop))
         return future
 
     def close(self) -> None:
         """Write what waits, then stop."""
+        self._is_closed = True
         self._queue.put(None)
         self._thread.join()
+
+    def _put(self, waiting: _Waiting) -> None:
+        if self._is_closed:
+            raise UnusableStore("the store is closed, so nothing of this was written. Open it again.")
+        self._queue.put(waiting)
 
     def _run(self) -> None:
         connection = self._connect()
@@ -139,8 +147,12 @@ def _apply(connection: sqlite3.Connection, waiting: _Waiting, operation: Operati
     connection.execute("SAVEPOINT operation")
     try:
         waiting.result = operation(connection)
-    except sqlite3.Error:
-        raise
+    except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+        # A broken rule of the tables concerns this operation alone; a full disk or a lost lock concerns all of them.
+        if not isinstance(error, sqlite3.IntegrityError):
+            raise
+        waiting.error = _unusable(error)
+        connection.execute("ROLLBACK TO operation")
     except Exception as error:  # noqa: BLE001 - whatever it was, its caller must hear of it and the writer must live
         waiting.error = error
         connection.execute("ROLLBACK TO operation")
@@ -163,7 +175,9 @@ def _tell_all(batch: list[_Waiting]) -> None:
         else:
             by_loop[waiting.loop].append(waiting)
     for loop, group in by_loop.items():
-        loop.call_soon_threadsafe(_tell_group, group)
+        # A loop that was closed meanwhile has nobody left to tell.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_tell_group, group)
 
 
 def _tell_group(group: list[_Waiting]) -> None:

@@ -104,11 +104,15 @@ def note(message: str) -> None:
 
 def answer(document: object, text: str, *, as_json: bool) -> None:
     """The command's answer on standard output: a text for people, or one JSON document."""
-    click.echo(msgspec.json.format(msgspec.json.encode(document)).decode() if as_json else text)
+    said = msgspec.json.format(msgspec.json.encode(document)).decode() if as_json else text
+    # An argument may hold bytes that are no text; they must not stop the answer.
+    click.echo(said.encode("utf-8", "backslashreplace").decode())
 
 
 @contextmanager
 def progress(items: Iterable[Item], label: str, length: int | None = None) -> Iterator[Iterable[Item]]:
     """A progress bar on standard error; silent where that is not a terminal."""
-    with click.progressbar(items, label=label, length=length, file=sys.stderr, update_min_steps=50) as bar:
+    with click.progressbar(
+        items, label=label, length=length, file=sys.stderr, update_min_steps=50, hidden=not sys.stderr.isatty()
+    ) as bar:
         yield bar

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from bandit.context import is_unicode
 from bandit.errors import EngineError, InvalidOutcome
 from bandit.reward import Outcome
 from service.commands.options import answer, at_option, db_option, existing, json_option, now_or, progress
@@ -55,7 +56,7 @@ def record(
     if (events is None) == (decision is None):
         raise click.UsageError("name a table of events, or one event with --decision and --type.")
     if decision is not None:
-        reports: Iterator[Report] = iter([_single(decision, kind, event_id, at)])
+        reports: Iterator[Report | str] = iter([_single(decision, kind, event_id, at)])
     else:
         reports = (_report(number, cells) for number, cells in enumerate(read_rows(events or Path()), start=1))
     with existing(db) as store, progress(reports, "recording") as bar:
@@ -73,19 +74,22 @@ def _single(decision: str, kind: str | None, event_id: str | None, at: datetime 
     return event_id or "", decision, kind, at
 
 
-def _report(number: int, cells: Cells) -> Report:
+def _report(number: int, cells: Cells) -> Report | str:
+    """A row as a report, or why it is none."""
     missing = [name for name in ("decision_id", "type") if not cells.get(name)]
     if missing or not (cells.get("event_id") or cells.get("type") in {SENT, NOT_SENT}):
-        raise InvalidOutcome(
+        return (
             f"row {number} has no {', '.join(missing) or 'event_id'}; need the columns event_id, decision_id, type and, "
-            "where known, at. Nothing of this table after the rows before it was recorded; correct it and run it again: "
-            "repeated events are harmless."
+            "where known, at. Correct it and run the table again: repeated events are harmless."
         )
-    at = time_of(cells.get("at"), what=f"at of row {number}")
+    try:
+        at = time_of(cells.get("at"), what=f"at of row {number}")
+    except InvalidOutcome as error:
+        return str(error)
     return str(cells.get("event_id") or ""), str(cells["decision_id"]), str(cells["type"]), at
 
 
-def _record_all(store: Store, reports: Iterator[Report], now: datetime) -> tuple[Counter[Receipt], list[str]]:
+def _record_all(store: Store, reports: Iterator[Report | str], now: datetime) -> tuple[Counter[Receipt], list[str]]:
     counts: Counter[Receipt] = Counter()
     refused: list[str] = []
     while group := list(islice(reports, AT_ONCE)):
@@ -98,20 +102,25 @@ def _record_all(store: Store, reports: Iterator[Report], now: datetime) -> tuple
 
 
 def _record_group(
-    connection: sqlite3.Connection, *, store: Store, group: list[Report], now: datetime
+    connection: sqlite3.Connection, *, store: Store, group: list[Report | str], now: datetime
 ) -> list[Receipt | str]:
     """Each report in turn; a refused one changes nothing, so the others stand."""
     found: list[Receipt | str] = []
     for report in group:
+        if isinstance(report, str):
+            found.append(report)
+            continue
         try:
             found.append(_record_one(connection, store, report, now))
         except EngineError as error:
-            found.append(f"{report[2]} {report[0]}: {error}")
+            found.append(f"{report[2]} {report[0]}: {error}".encode("utf-8", "backslashreplace").decode())
     return found
 
 
 def _record_one(connection: sqlite3.Connection, store: Store, report: Report, now: datetime) -> Receipt:
     event_id, decision_id, kind, at = report
+    if not is_unicode(event_id + decision_id + kind):
+        raise InvalidOutcome("an id or type holds bytes that are no text; write it in UTF-8.")
     if kind == SENT:
         return record_sent(connection, decision_id, at or now, store.reward_of)
     if kind == NOT_SENT:

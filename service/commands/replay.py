@@ -108,10 +108,11 @@ def _document(replayed: Replayed, interval: Interval) -> dict[str, object]:
 
 def _text(name: str, replayed: Replayed, interval: Interval, holdout: float) -> str:
     between = f"95 % {interval.ci_lower:.4f} to {interval.ci_upper:.4f}"
+    n_counted = round(holdout * replayed.n_rows) if holdout else replayed.n_rows
     counted = f"held-out rows (the last {holdout:.0%})" if holdout else "rows"
     return "\n".join(
         [
-            f"{name}: kept {len(replayed.rewards)} of {replayed.n_rows} {counted}",
+            f"{name}: kept {len(replayed.rewards)} of {n_counted} {counted}",
             f"  logged mean      {replayed.logged_mean:.4f}",
             f"  policy mean      {interval.estimate:.4f}  ({between}, {interval.method})",
             f"  last half mean   {replayed.last_half_mean:.4f}",

@@ -22,6 +22,7 @@ from service.schemas import (
     DecisionRequest,
     documented,
     problems,
+    read,
 )
 from service.serving import Serving
 
@@ -60,7 +61,7 @@ def decisions_router(serving: Serving) -> APIRouter:
         responses=problems(400, 409, 422, 503),
     )
     router.add_api_route(
-        "/decisions/{decision_id}",
+        "/decisions/{decision_id:path}",
         _show(serving),
         methods=["GET"],
         summary="The receipt: everything needed to recompute the decision, and what became of it",
@@ -79,8 +80,9 @@ def _decide(serving: Serving) -> Callable[[Request], Awaitable[Response]]:
 
 async def decided(serving: Serving, body: bytes) -> bytes:
     """Decide for a request's body; the answer is made when the decision is on disk."""
-    asked = _decoder.decode(body)
-    request = Asked(asked.customer_id, Context(asked.context), asked.decision_id or serving.new_id())
+    asked = read(_decoder, body)
+    decision_id = serving.new_id() if asked.decision_id is None else asked.decision_id
+    request = Asked(asked.customer_id, Context(asked.context), decision_id)
     # An id of our own is new: no need to look for it.
     decision = await (_store(serving, request) if asked.decision_id is None else _once(serving, request))
     return _encoder.encode(answer_of(decision, serving))

@@ -22,6 +22,7 @@ from service.schemas import (
     SentRequest,
     documented,
     problems,
+    read,
 )
 from service.serving import Serving
 from service.table import time_of
@@ -33,7 +34,7 @@ Handler = Callable[[str, Request], Awaitable[Response]]
 
 def outcomes_router(serving: Serving) -> APIRouter:
     """Routes that report what happened after a decision."""
-    router = APIRouter(prefix="/v1/decisions/{decision_id}", tags=["outcomes"])
+    router = APIRouter(prefix="/v1/decisions/{decision_id:path}", tags=["outcomes"])
     for path, handler, body, summary in (
         ("/outcomes", _record_outcome(serving), OutcomeBody, "Report a click, a conversion, ... once or more often"),
         ("/sent", _record_sent(serving), SentBody, "Report that the message went out, or that it never will"),
@@ -52,7 +53,7 @@ def outcomes_router(serving: Serving) -> APIRouter:
 
 def _record_outcome(serving: Serving) -> Handler:
     async def outcomes(decision_id: str, request: Request) -> Response:
-        body = _outcome.decode(await request.body())
+        body = read(_outcome, await request.body())
         if not 0 < len(body.event_id) <= LONGEST_ID:
             raise InvalidOutcome(
                 f"event_id has {len(body.event_id)} characters, need 1 to {LONGEST_ID}: a repeated report is known by it."
@@ -71,7 +72,7 @@ def _record_outcome(serving: Serving) -> Handler:
 
 def _record_sent(serving: Serving) -> Handler:
     async def sent(decision_id: str, request: Request) -> Response:
-        body = _sent.decode(await request.body() or b"{}")
+        body = read(_sent, await request.body() or b"{}")
         sent_at = time_of(body.at, what="at") or serving.clock()
 
         def operation(connection: sqlite3.Connection) -> Receipt:

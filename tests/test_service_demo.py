@@ -1,0 +1,67 @@
+"""The demo: a whole simulated campaign, the same for the same seed, that leaves an honest log behind."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from service.cli import main
+
+FILES = {"manyarm.db", "campaign.toml", "learning_curve.png", "report.txt"}
+
+
+def demo(folder, *arguments):
+    """Runs the demo, 600 sends unless told otherwise, into a folder."""
+    return CliRunner().invoke(main, ["demo", "--sends", "600", "--out", str(folder), *arguments])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """One run: its folder and what it answered."""
+    folder = tmp_path_factory.mktemp("first") / "out"
+    return folder, demo(folder, "--json")
+
+
+def test_the_demo_leaves_its_files_and_a_log_that_passes_every_check(made):
+    folder, result = made
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in folder.iterdir()} >= FILES
+    assert (folder / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+    found = json.loads(result.stdout)
+    assert (found["report"]["n_decisions"], found["verify"]["n_rows"]) == (600, 600)
+    assert found["verify"]["passed"] is True
+
+
+def test_the_demo_reports_every_group_and_the_truth(made):
+    folder, result = made
+    found = json.loads(result.stdout)
+    assert {line["group"] for line in found["report"]["lines"]} == {"learner", "random", "control"}
+    assert sum(line["n_sends"] for line in found["report"]["lines"]) == 600
+    assert 0 < found["truth"]["uniform"] < found["truth"]["best"]
+    text = (folder / "report.txt").read_text()
+    assert all(word in text for word in ("lift over control", "Every check passed.", "Next: manyarm export"))
+
+
+def test_the_same_seed_gives_the_same_bytes(made, tmp_path):
+    folder, first = made
+    again = demo(tmp_path / "again", "--json")
+    assert again.stdout.replace(str(tmp_path / "again"), str(folder)) == first.stdout
+    for name in ("learning_curve.png", "campaign.toml"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_folder_with_a_database_is_refused_and_left_as_it_is(made):
+    folder, _ = made
+    before = {path: path.read_bytes() for path in sorted(folder.iterdir())}
+    refused = demo(folder)
+    assert refused.exit_code == 2
+    assert "is there already. Name another folder with --out" in refused.stderr
+    assert {path: path.read_bytes() for path in sorted(folder.iterdir())} == before
+
+
+def test_a_campaign_file_of_ones_own_is_never_overwritten(tmp_path):
+    (tmp_path / "campaign.toml").write_text("mine")
+    demo(tmp_path, "--sends", "100")
+    assert (tmp_path / "campaign.toml").read_text() == "mine"
