@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2 as httpx
@@ -81,22 +83,37 @@ def wrk(path: str, seconds: int, script: Path | None = None) -> tuple[float, flo
 
 def measure(folder: Path, dimensions: dict[str, int], *, rounds: int, seconds: int) -> dict[str, list[float]]:
     """One server, both routes in turns."""
-    (folder / "campaign.toml").write_text(campaign_text(dimensions))
-    (folder / "load.lua").write_text(LUA)
-    command = [sys.executable, "-c", SERVER, str(folder / "log.db"), str(folder / "campaign.toml"), str(PORT)]
-    server = subprocess.Popen(command)
     found: dict[str, list[float]] = {"empty": [], "decisions": [], "empty p99": [], "decisions p99": []}
-    try:
-        _wait()
+    with started(folder, dimensions):
         for _ in range(rounds):
             for name, path, script in (("empty", "/empty", None), ("decisions", "/v1/decisions", folder / "load.lua")):
                 rate, slow = wrk(path, seconds, script)
                 found[name].append(rate)
                 found[f"{name} p99"].append(slow)
+    return found
+
+
+def smoke() -> None:
+    """Start the server and decide once."""
+    with tempfile.TemporaryDirectory() as folder, started(Path(folder), SIZES["12 arms"]):
+        body = {"customer_id": "ann", "context": {"f0": "v1"}}
+        httpx.post(f"http://127.0.0.1:{PORT}/v1/decisions", json=body).raise_for_status()
+    print("ok")
+
+
+@contextmanager
+def started(folder: Path, dimensions: dict[str, int]) -> Iterator[None]:
+    """The server of both routes, until the end of the block."""
+    (folder / "campaign.toml").write_text(campaign_text(dimensions))
+    (folder / "load.lua").write_text(LUA)
+    command = [sys.executable, "-c", SERVER, str(folder / "log.db"), str(folder / "campaign.toml"), str(PORT)]
+    server = subprocess.Popen(command)
+    try:
+        _wait()
+        yield
     finally:
         server.terminate()
         server.wait()
-    return found
 
 
 def _wait() -> None:
@@ -113,7 +130,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--smoke", action="store_true", help="one decision, nothing written: does it run?")
     options = parser.parse_args()
+    if options.smoke:
+        smoke()
+        return
     if not shutil.which("wrk"):
         raise SystemExit("wrk is not installed; on Debian: apt-get install wrk")
     document: dict[str, object] = {"connections": CONNECTIONS, "goals": {"12 arms": 0.4}}

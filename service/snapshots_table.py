@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -106,11 +105,20 @@ def newest_snapshot(connection: sqlite3.Connection, log_id: int) -> str | None:
 
 
 def newest_whole_snapshot(connection: sqlite3.Connection, log_id: int) -> tuple[str, Snapshot] | None:
-    """The newest snapshot that can be loaded: what learning goes on from; None where there is none."""
+    """The newest snapshot that can be loaded: what learning goes on from; None where nothing was trained yet.
+
+    Raises:
+        BrokenSnapshot: if there are snapshots and none of them is whole.
+    """
     names = connection.execute("SELECT snapshot FROM snapshots WHERE log_id = ? ORDER BY number DESC", (log_id,))
+    broken: BrokenSnapshot | None = None
     for (name,) in names.fetchall():
-        with suppress(BrokenSnapshot):
+        try:
             return name, load_snapshot(connection, name)
+        except BrokenSnapshot as error:
+            broken = broken or error
+    if broken is not None:
+        raise broken
     return None
 
 

@@ -156,7 +156,19 @@ def test_an_honest_log_passes_and_every_check_has_looked_at_it(honest):
     assert counts.pop("sample ratio") == 60
     assert counts.pop("1/p honesty") > 200
     assert counts == dict.fromkeys(
-        ("chain", "pmf", "propensity", "draw", "eligibility", "recomputed", "snapshot", "group", "campaign"), N * ROUNDS
+        (
+            "chain",
+            "readable",
+            "pmf",
+            "propensity",
+            "draw",
+            "eligibility",
+            "recomputed",
+            "snapshot",
+            "group",
+            "campaign",
+        ),
+        N * ROUNDS,
     )
 
 
