@@ -98,7 +98,7 @@ def test_anything_else_is_no_window(text):
     assert parse_window(text) is None
 
 
-@pytest.mark.parametrize("text", ["999999m", "999999h", "999999d"])
+@pytest.mark.parametrize("text", ["999999m", "87600h", "3650d"])
 def test_every_window_accepted_can_be_added_to_a_date_of_today(text):
     assert RewardSpec(parse_window(text), {"click": 1.0}).due_at(NOON, None) > NOON
 
