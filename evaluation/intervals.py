@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from math import inf, sqrt
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
+from bandit.arrays import FloatArray
 from bandit.errors import EngineError, InvalidSettings, UnusableLog
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from bandit.arrays import FloatArray
 from bandit.errors import InvalidSettings, UnusableLog
-from evaluation.intervals import FloatArray, require_answer
+from evaluation.intervals import require_answer
 from evaluation.sample_ratio import LEAST_VARIANCE, SUM_TOLERANCE, checked_draws, checked_pmfs, chi_squared
 
 MOST_SKEWNESS = 1 / sqrt(LEAST_VARIANCE)

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
+from bandit.arrays import FloatArray
 from bandit.errors import InvalidSettings, UnusableLog
-from evaluation.intervals import FloatArray, require_answer, require_level
+from evaluation.intervals import require_answer, require_level
 
 LEAST_VARIANCE = 5.0
 """Squared sends. Counts that vary less are not nearly normal. Ten sends between two even arms reach it."""

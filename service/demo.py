@@ -13,8 +13,8 @@ from bandit.arrays import BoolArray
 from bandit.campaign_file import read_campaign
 from bandit.errors import UnusableStore
 from service.chart import Curve, draw_curves
-from service.commands.init import example_text
 from service.group_report import GroupReport, report_groups
+from service.sample import sample_text
 from service.simulation import Send, Simulation
 from service.store import Store
 from service.verification import Verification, Watch, verify_store
@@ -58,7 +58,7 @@ def demonstrate(folder: Path, *, n_sends: int, seed: int, watch: WatchSends, wat
             raise UnusableStore(
                 f"{there} is there already. Name another folder with --out, or move it; nothing was changed."
             )
-    text = example_text("referral-contest")
+    text = sample_text("referral-contest")
     (folder / CAMPAIGN).write_text(text, encoding="utf-8")
     campaign = read_campaign(text)
     world = ReferralContest(

@@ -13,8 +13,10 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from bandit.arrays import FloatArray
+from bandit.context import ContextValue
 from simulator.response import EVENT_TYPES, Attributes, ResponseModel
-from simulator.world import ChoiceGrid, ContextValue, FloatArray, ImpossibleWorld
+from simulator.world import ChoiceGrid, ImpossibleWorld
 
 DEFAULT_RATES: Final[Mapping[str, float]] = MappingProxyType(
     {"click": 0.04, "conversion": 0.20, "unsubscribe": 0.003, "complaint": 0.0005}

@@ -9,7 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from simulator.world import ContextValue, FloatArray, ImpossibleWorld, IntArray
+from bandit.arrays import FloatArray
+from bandit.context import ContextValue
+from simulator.world import ImpossibleWorld, IntArray
 
 CATEGORIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {

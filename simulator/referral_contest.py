@@ -11,6 +11,8 @@ from typing import Final
 
 import numpy as np
 
+from bandit.arrays import FloatArray
+from bandit.context import ContextValue
 from simulator.delay import DelayModel
 from simulator.effects import DEFAULT_RATES, EffectSizes, draw_responses
 from simulator.population import CATEGORIES, RANGES, Customer, draw_population
@@ -18,8 +20,6 @@ from simulator.response import EVENT_TYPES, Attributes, ResponseModel
 from simulator.world import (
     Arrival,
     ChoiceGrid,
-    ContextValue,
-    FloatArray,
     ImpossibleWorld,
     SimulatedOutcome,
     check_utc,

@@ -9,7 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from simulator.world import ChoiceGrid, ContextValue, FloatArray, ImpossibleWorld
+from bandit.arrays import FloatArray
+from bandit.context import ContextValue
+from simulator.world import ChoiceGrid, ImpossibleWorld
 
 EVENT_TYPES: Final = ("click", "conversion", "unsubscribe", "complaint")
 """What a customer may do. The conversion's probability is that given a click; the others are independent."""

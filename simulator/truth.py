@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simulator.world import Arrival, ContextValue, FloatArray, ImpossibleWorld, World
+from bandit.arrays import FloatArray
+from bandit.context import ContextValue
+from simulator.world import Arrival, ImpossibleWorld, World
 
 _CHUNK = 256  # distinct contexts at a time: 4 MB of rewards with 1,920 choices
 _SUM_TOLERANCE = 1e-6

@@ -14,11 +14,11 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bandit.arrays import FloatArray
+from bandit.context import ContextValue
 from bandit.errors import EngineError
 
-FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
-ContextValue: TypeAlias = str | float | bool | None
 
 
 class ImpossibleWorld(EngineError):

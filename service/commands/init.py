@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 import click
 
 from service.commands.options import answer, json_option
-
-EXAMPLES = {"referral-contest": "referral_contest.toml"}
-
-
-def example_text(name: str) -> str:
-    """The text of a sample campaign."""
-    return resources.files("service").joinpath("campaigns", EXAMPLES[name]).read_text(encoding="utf-8")
+from service.sample import SAMPLES, sample_text
 
 
 @click.command(epilog="Example:  manyarm init && manyarm check")
-@click.option("--example", type=click.Choice(list(EXAMPLES)), default="referral-contest", show_default=True)
+@click.option("--example", type=click.Choice(list(SAMPLES)), default="referral-contest", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("campaign.toml"), show_default=True)
 @json_option
 def init(example: str, out: Path, as_json: bool) -> None:
     """Write a commented sample campaign file."""
     try:
         with out.open("x", encoding="utf-8") as file:
-            file.write(example_text(example))
+            file.write(sample_text(example))
     except FileExistsError:
         raise click.UsageError(f"{out} is there already and was not touched. Name another file with --out.") from None
     except OSError as error:
