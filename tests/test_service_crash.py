@@ -148,3 +148,13 @@ def test_no_decision_is_learned_twice_or_skipped_and_the_log_verifies(survived: 
     assert during > KILLS, "the trainer must have been at work while the server was killed"
     assert learned == matured
     assert found.passed, [check.failures for check in found.checks if not check.passed]
+
+
+def test_a_port_in_use_is_refused_with_advice_and_nothing_is_made(tmp_path: Path) -> None:
+    (tmp_path / "campaign.toml").write_text(CAMPAIGN)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [str(Path(sys.executable).with_name("manyarm")), "serve", "--port", str(taken.getsockname()[1])]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "Name another --port" in done.stderr
+    assert not (tmp_path / "manyarm.db").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,8 +29,16 @@ def serve(db: Path, campaign: Path, host: str, port: int, learn_every: float) ->
     """Answer decisions over HTTP, durably: an answer is given after it is on disk."""
     if host not in LOOPBACK:
         note(f"listening on {host}: whoever reaches this address can decide and record. There are no API keys yet.")
-    with opened(db, campaign) as (store, log):
+    with _listening(host, port) as listener, opened(db, campaign) as (store, log):
         serving = Serving(store, log)
         app = create_app(serving, train_every=timedelta(seconds=learn_every) if learn_every else None)
-        note(f"campaign {log.campaign.id} from {campaign}, log in {db}; http://{host}:{port}/docs")
-        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+        note(f"campaign {log.campaign.id} from {campaign}, log in {db}; http://{host}:{listener.getsockname()[1]}/docs")
+        uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """The address, taken before anything else is touched."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise click.UsageError(f"cannot listen on {host}:{port} ({error}). Name another --port or --host.") from error
