@@ -11,7 +11,7 @@ from bandit.dimension import Range
 from bandit.errors import InvalidCampaign
 from bandit.group import Group
 
-DESIGN = """
+SAMPLE = """
 [campaign]
 id = "referral-contest"
 timezone = "UTC"                       # for customers whose own zone is unknown
@@ -114,7 +114,7 @@ def faults_of(text):
 
 @pytest.fixture(scope="module")
 def design():
-    return read_campaign(DESIGN)
+    return read_campaign(SAMPLE)
 
 
 def test_the_file_of_the_design_yields_its_context_and_rewards(design):
@@ -223,8 +223,8 @@ def test_a_path_that_cannot_be_read_is_an_invalid_campaign_with_advice(tmp_path)
 
 def test_a_file_reads_like_its_text_and_faults_carry_its_name(tmp_path):
     path = tmp_path / "spring.toml"
-    path.write_text(DESIGN, encoding="utf-8")
-    assert load_campaign(path) == read_campaign(DESIGN)
+    path.write_text(SAMPLE, encoding="utf-8")
+    assert load_campaign(path) == read_campaign(SAMPLE)
     path.write_text("", encoding="utf-8")
     with pytest.raises(InvalidCampaign, match=r"^spring\.toml: 4 faults"):
         load_campaign(str(path))
