@@ -218,13 +218,3 @@ class CompiledScorer:
         if self._logistic:
             return float(np.dot(self._worths, expit(linear)))
         return float(np.dot(self._worths, linear).clip(*self._bounds))
-
-
-def expected_rewards(worths: Sequence[float], linear: Sequence[Sequence[float]]) -> list[float]:
-    """Worth-weighted sum of the logistic predictions of each arm; rows are models."""
-    exp = math.exp
-    first = worths[0]
-    scores = [first / (1.0 + exp(-z)) for z in linear[0]]
-    for worth, row in zip(worths[1:], linear[1:], strict=True):
-        scores = [score + worth / (1.0 + exp(-z)) for score, z in zip(scores, row, strict=True)]
-    return scores

@@ -52,8 +52,12 @@ class Eligibility:
         Returns:
             shape (n_arms,), boolean, in the campaign's order.
         """
+        return self.mask_of(dimension, self.offered(dimension, context, picks))
+
+    def mask_of(self, dimension: int, offered: Sequence[int]) -> BoolArray:
+        """Positions of a dimension's arms as an array of shape (n_arms,)."""
         mask = np.zeros(len(self._dimensions[dimension].ids), dtype=np.bool_)
-        mask[list(self.offered(dimension, context, picks))] = True
+        mask[list(offered)] = True
         return mask
 
     def removals(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bandit.compiled import CompiledScorer, Tables, blocks_of, expected_rewards
+from bandit.compiled import CompiledScorer, Tables, blocks_of
 from bandit.context import EncodedContext
 from bandit.errors import InvalidEstimates
 from bandit.estimates import Estimates, Offer
@@ -71,7 +71,7 @@ class PlainScorer:
         first, last = self._blocks[dimension]
         linear = [[state[start] + z for z in state[start + first : start + last]] for start in self._starts]
         try:
-            scores = expected_rewards(self._worths, linear)
+            scores = _expected_rewards(self._worths, linear)
         except OverflowError as error:
             raise InvalidEstimates(f"predictions of {linear} are out of range; the model is ill.") from error
         if len(offered) < last - first:
@@ -104,3 +104,13 @@ class PlainScorer:
 
     def _as_array(self, state: PlainState) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         return np.array(state).reshape(len(self._starts), -1)
+
+
+def _expected_rewards(worths: Sequence[float], linear: Sequence[Sequence[float]]) -> list[float]:
+    """Worth-weighted sum of the logistic predictions of each arm; rows are models."""
+    exp = math.exp
+    first = worths[0]
+    scores = [first / (1.0 + exp(-z)) for z in linear[0]]
+    for worth, row in zip(worths[1:], linear[1:], strict=True):
+        scores = [score + worth / (1.0 + exp(-z)) for score, z in zip(scores, row, strict=True)]
+    return scores

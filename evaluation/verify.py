@@ -197,8 +197,7 @@ class _Verifier:
         picks: list[int] = []
         for d, dimension in enumerate(self._dimensions):
             offered = self._eligibility.offered(d, row.context, picks)
-            eligible = np.zeros(len(dimension.ids), dtype=np.bool_)
-            eligible[list(offered)] = True
+            eligible = self._eligibility.mask_of(d, offered)
             estimates = scorer.estimates(state, d, offered) if scorer else NO_ESTIMATES
             yield d, policy.pmf(estimates, eligible, dimension=d), eligible
             picks.append(dimension.index_of(row.arms[d]))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from bandit.context import Context
 from bandit.decision import Decision
 from bandit.draw import customer_key
-from bandit.engine import Engine
 from bandit.errors import ConflictingDecision
 from bandit.log import LoggedDecision
 from service.store import Log, Store
@@ -41,20 +39,6 @@ def stored_decision(store: Store, log: Log, request: Request) -> LoggedDecision 
         f"decision {request.decision_id[:80]!r} was made at {found.decided_at.isoformat()} for another {what}. The stored "
         "one stands and was not changed; give a new send a new decision_id."
     )
-
-
-def decide_and_store(store: Store, log: Log, engine: Engine, request: Request, at: datetime) -> LoggedDecision:
-    """Decide for one request, or find what was decided; returns after it is on disk.
-
-    Raises:
-        ConflictingDecision, InvalidContext, NoEligibleArm, UnusableStore: nothing was stored.
-    """
-    found = stored_decision(store, log, request)
-    if found is not None:
-        return found
-    decision = engine.decide(request.customer_id, request.context, decision_id=request.decision_id, at=at)
-    store.add_decisions([store.row_of(decision, log)])
-    return LoggedDecision.of(decision, 0)
 
 
 def texts_of(choice: dict[str, str], log: Log) -> dict[str, str]:

@@ -54,8 +54,8 @@ class Serving:
 
     def _swap(self) -> None:
         """Serve what is promoted now, whoever promoted it."""
-        fresh = engine_for(self.store, self.log) if self._is_outdated() else self.engine
-        self.engine = fresh
+        if self._is_outdated():
+            self.engine = engine_for(self.store, self.log)
 
     def _is_outdated(self) -> bool:
         serving = self.engine.served.snapshot if self.engine.served else None
@@ -69,5 +69,6 @@ class Serving:
             try:
                 more = self.train()
             except Exception as error:
+                # Whatever it was, deciding goes on with what serves, and /readyz says what is wrong.
                 self.last_error, more = str(error), False
                 logger.exception("training failed; what served goes on serving")

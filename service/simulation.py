@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 
 from bandit.context import Context
 from bandit.decision import Decision
@@ -75,7 +75,7 @@ class Simulation:
         def number(arrival: Arrival) -> int:
             return int((arrival.at - start) / self.step)
 
-        for step, group in groupby(_chain(first, arrivals), key=number):
+        for step, group in groupby(chain([first], arrivals), key=number):
             yield start + (step + 1) * self.step, list(group)
 
     def _decide(self, arrivals: Sequence[Arrival]) -> list[Send]:
@@ -108,8 +108,3 @@ class Simulation:
         for at, decision_id, kind in due:
             outcome = Outcome(f"{decision_id}-{kind}", decision_id, kind, at)
             record_outcome(connection, outcome, self.store.reward_of, now)
-
-
-def _chain(first: Arrival, rest: Iterable[Arrival]) -> Iterator[Arrival]:
-    yield first
-    yield from rest

@@ -147,12 +147,13 @@ def _apply(connection: sqlite3.Connection, waiting: _Waiting, operation: Operati
     connection.execute("SAVEPOINT operation")
     try:
         waiting.result = operation(connection)
-    except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
-        # A broken rule of the tables concerns this operation alone; a full disk or a lost lock concerns all of them.
-        if not isinstance(error, sqlite3.IntegrityError):
-            raise
+    except sqlite3.IntegrityError as error:
+        # A broken rule of the tables concerns this operation alone.
         waiting.error = _unusable(error)
         connection.execute("ROLLBACK TO operation")
+    except sqlite3.DatabaseError:
+        # A full disk or a lost lock concerns everybody.
+        raise
     except Exception as error:  # noqa: BLE001 - whatever it was, its caller must hear of it and the writer must live
         waiting.error = error
         connection.execute("ROLLBACK TO operation")
