@@ -19,10 +19,11 @@ from bandit.arrays import FloatArray
 from bandit.context import EncodedContext
 from bandit.estimates import Estimates, Offer
 from bandit.features import FeatureSpace
+from bandit.scaling import Scaling
 
 LEAST_VARIANCE = 1e-8
-Probe = Callable[[int | None, Sequence[tuple[int, int]]], float]
-"""Asks a model for its linear prediction with at most one context feature (by position) and some (dimension, arm)."""
+Probe = Callable[[int | None, Sequence[tuple[int, int]]], Sequence[float]]
+"""Asks each model for its linear prediction with at most one context feature (by position) and some (dimension, arm)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +45,39 @@ class Tables:
     pairs: FloatArray
 
 
-def compile_tables(space: FeatureSpace, probes: Sequence[Probe]) -> Tables:
-    """Read out the weights of each model by probing it.
+def compile_tables(space: FeatureSpace, probe: Probe) -> Tables:
+    """Read out the weights of the models by probing them.
 
     Args:
         space: the features of the campaign.
-        probes: one a model.
+        probe: asks all models at once.
     """
+
+    def ask(context: int | None, *picks: tuple[int, int]) -> FloatArray:
+        return np.array(probe(context, picks), dtype=np.float64)
+
     arms = [(d, k) for d, size in enumerate(space.sizes) for k in range(size)]
-    read = [_read_out(space, probe, arms) for probe in probes]
-    constant, context, pairs = (np.stack(parts, axis=-2) for parts in zip(*read, strict=True))
-    return centred(Tables(space.sizes, constant, context, pairs))
+    width, n_features = 1 + len(arms), len(space.context)
+    base = ask(None)
+    constant = np.stack([base, *(ask(None, arm) - base for arm in arms)], axis=-1)
+    context = np.zeros((n_features, base.size, width))
+    for f in range(n_features):
+        context[f, :, 0] = ask(f) - base
+        for column, arm in enumerate(arms, start=1):
+            context[f, :, column] = ask(f, arm) - base - context[f, :, 0] - constant[:, column]
+    pairs = np.zeros((len(arms), base.size, width))
+    for (i, first), (j, second) in combinations(enumerate(arms) if space.interactions else (), 2):
+        if first[0] != second[0]:
+            together = ask(None, first, second) - base - constant[:, 1 + i] - constant[:, 1 + j]
+            pairs[i, :, 1 + j] = pairs[j, :, 1 + i] = together
+    return Tables(space.sizes, constant, context, pairs)
+
+
+def in_raw_terms(tables: Tables, scaling: Scaling) -> Tables:
+    """The same model over contexts as they are, from one over contexts that were centred and scaled."""
+    context = tables.context * np.array(scaling.scales)[:, None, None]
+    constant = tables.constant - np.tensordot(scaling.means, context, axes=1)
+    return Tables(tables.sizes, constant, context, tables.pairs)
 
 
 def centred(tables: Tables) -> Tables:
@@ -93,23 +116,6 @@ def blocks_of(sizes: Sequence[int]) -> list[slice]:
     """The columns of each dimension's arms."""
     starts = accumulate(sizes, initial=1)
     return [slice(start, start + size) for start, size in zip(starts, sizes, strict=False)]
-
-
-def _read_out(
-    space: FeatureSpace, probe: Probe, arms: Sequence[tuple[int, int]]
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    base = probe(None, ())
-    alone = np.array([probe(None, (arm,)) for arm in arms]) - base
-    main = np.array([probe(f, ()) for f in range(len(space.context))]) - base
-    crossed = np.array([[probe(f, (arm,)) for arm in arms] for f in range(len(space.context))])
-    crossed = crossed.reshape(len(space.context), len(arms)) - base - main[:, None] - alone[None, :]
-    pairs = np.zeros((len(arms), 1 + len(arms)))
-    if space.interactions:
-        for i, first in enumerate(arms):
-            for j in range(i):
-                if arms[j][0] != first[0]:
-                    pairs[i, 1 + j] = pairs[j, 1 + i] = probe(None, (arms[j], first)) - base - alone[i] - alone[j]
-    return np.concatenate([[base], alone]), np.concatenate([main[:, None], crossed], axis=1), pairs
 
 
 class CompiledScorer:

@@ -89,7 +89,7 @@ class LearnerKind:
     """A learner's entry in the registry: what it provides, and how to make, continue and serve it."""
 
     name: str
-    provides: Need
+    provides: frozenset[Need]
     fresh: Callable[[Campaign], Learner]
     resume: Callable[[Campaign, Snapshot], Learner]
     serve: Callable[[Campaign, Snapshot], Scorer[Any]]

@@ -20,7 +20,7 @@ def learner_faults(spec: LearnerSpec, needs: Need) -> list[Fault]:
         return [Fault("learner.name", shown(spec.name), f"one of {', '.join(LEARNERS)}")]
     kind = LEARNERS[spec.name] if spec.name else _first_that_provides(needs)
     faults = kind.faults(spec.options)
-    if needs not in (Need.NOTHING, kind.provides):
+    if needs is not Need.NOTHING and needs not in kind.provides:
         better = _first_that_provides(needs).name
         faults.append(Fault("learner.name", shown(kind.name), f"{better}: the policy needs {needs}"))
     return faults
@@ -39,4 +39,4 @@ def learner_for(spec: LearnerSpec, needs: Need) -> LearnerKind:
 
 
 def _first_that_provides(needs: Need) -> LearnerKind:
-    return next((kind for kind in LEARNERS.values() if kind.provides is needs), REGRESSION)
+    return next((kind for kind in LEARNERS.values() if needs in kind.provides), REGRESSION)

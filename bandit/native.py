@@ -182,4 +182,6 @@ def _faults(options: Mapping[str, Option]) -> list[Fault]:
     return option_faults(NativeOptions, options, "learner")
 
 
-NATIVE = LearnerKind(NAME, Need.NATIVE, fresh=NativeLearner, resume=NativeLearner, serve=_serve, faults=_faults)
+NATIVE = LearnerKind(
+    NAME, frozenset({Need.NATIVE}), fresh=NativeLearner, resume=NativeLearner, serve=_serve, faults=_faults
+)

@@ -2,38 +2,42 @@
 
 One regressor sees context and picks together (context x dimension and dimension x dimension terms). With
 `target = "outcomes"` there is one logistic regressor an outcome type, and the expected reward is their worth-weighted
-sum; with `target = "reward"` there is one regressor of the reward itself, by squared loss.
-
-Two settings differ from Vowpal Wabbit's own, both by measurement (docs/decisions/0004): an outcome's regressor starts at
-the rate seen in the first rows instead of at one half, and its steps have one small size instead of adapting, because
-with outcomes of a few percent the adaptive ones are all spent on learning that most sends bring nothing.
+sum; with `target = "reward"` there is one regressor of the reward itself, by squared loss. Several candidates of each learn
+side by side (`bandit.candidates`), and the one that predicts best serves (`bandit.validation`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
+from bandit.bank import Bank
 from bandit.campaign import Campaign, Option
-from bandit.compiled import CompiledScorer, Probe, Tables, compile_tables
+from bandit.candidates import CANDIDATES, FIRST, Candidate
+from bandit.compiled import CompiledScorer, Tables, centred, compile_tables, in_raw_terms
+from bandit.context import EncodedContext
 from bandit.errors import BrokenSnapshot
 from bandit.estimates import Need
 from bandit.fault import Fault
-from bandit.features import CONTEXT, FeatureSpace
+from bandit.features import FeatureSpace
 from bandit.learner import LearnerKind, TrainingRow
 from bandit.options import check_options, option, option_faults, with_options
 from bandit.plain_scorer import PlainScorer
+from bandit.scaling import Scaling
 from bandit.snapshot import Snapshot
-from bandit.vw import HashedFeature, VwRegressor
+from bandit.trial import Task, Trial
+from bandit.validation import ValidationState
 
 NAME = "regression"
-PLAIN_RATE = 0.01
-ADAPTIVE_RATE = 0.1
 MOST_PLAIN = 200
 """Columns of the tables up to which lists are faster than arrays for single decisions."""
-BASE_ROWS = 500
-"""Rows from which the rates are taken that the regressors start at."""
+MOST_KEPT_BACK = 500
+"""Rows kept back at most, to learn from them where models should start and how large features are."""
+LEAST_KEPT_BACK = 25
+SEEN_OFTEN = 10
+"""Fewer rows will do once every outcome was seen, and not seen, so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class RegressionOptions:
         "outcomes", "one logistic model an outcome type, or one model of the reward", among=("outcomes", "reward")
     )
     learning_rate: float = option(
-        0.0, "Vowpal Wabbit's -l: how far one send moves the weights; 0 chooses by the target", high=100.0
+        0.0, "how far the first send moves a weight, later ones less; 0 lets candidates compete", high=100.0
     )
     l2: float = option(0.0, "Vowpal Wabbit's --l2: pull of the weights towards 0 at each send", high=1.0)
     bits: int = option(0, "Vowpal Wabbit's -b: log2 of the table of weights; 0 chooses from the campaign", high=28)
@@ -52,123 +56,135 @@ class RegressionOptions:
     def __post_init__(self) -> None:
         check_options(self)
 
-    def arguments(self, space: FeatureSpace, bounds: tuple[float, float], start: float) -> str:
-        """The whole argument string of one model, whose linear prediction begins at `start`."""
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Who competes; a learning rate in the campaign file leaves nobody to compete with."""
+        return (Candidate("", self.learning_rate),) if self.learning_rate else CANDIDATES
+
+    def shared(self, space: FeatureSpace) -> str:
+        """The part of the argument string that all models have in common."""
         crossed = " ".join(f"-q {pair}" for pair in space.quadratic)
-        shared = f"-b {self.bits or space.bits} --l2 {self.l2!r} --constant {start!r} {crossed}"
-        if self.target == "outcomes":
-            # Naming --invariant switches the adaptive and normalised steps off; --power_t 0 keeps their size.
-            return f"--loss_function logistic --invariant --power_t 0 -l {self.learning_rate or PLAIN_RATE!r} {shared}"
-        bounded = f"--min_prediction {bounds[0]!r} --max_prediction {bounds[1]!r}"
-        return f"--loss_function squared {bounded} -l {self.learning_rate or ADAPTIVE_RATE!r} {shared}"
+        return f"-b {self.bits or space.bits} --l2 {self.l2!r} {crossed}"
 
 
-class _Model:
-    """One VW regressor together with the hashed features of the campaign."""
+_KeptRow = tuple[tuple[int, ...], tuple[float, ...], tuple[int, ...], float, tuple[float, ...]]
 
-    __slots__ = ("_arms", "_context", "_letters", "vw")
 
-    def __init__(self, space: FeatureSpace, arguments: str, model: bytes | None) -> None:
-        self.vw = VwRegressor(arguments, model)
-        self._letters = space.namespaces
-        self._context = self.vw.hashed(CONTEXT, [(name, 1.0) for name in space.context])
-        self._arms = tuple(
-            tuple(list(self.vw.hashed(letter, arm)) for arm in arms)
-            for letter, arms in zip(self._letters, space.arms, strict=True)
-        )
+class _State(msgspec.Struct, array_like=True, frozen=True):
+    """What a snapshot carries besides the models.
 
-    def namespaces(
-        self, context: Sequence[tuple[int, float]], picks: Sequence[tuple[int, int]]
-    ) -> list[tuple[str, Sequence[HashedFeature]]]:
-        """The example with these context features (position, value) and these (dimension, arm) picks."""
-        known = self._context
-        active = [known[index] if weight == 1.0 else (known[index][0], weight) for index, weight in context]
-        return [(CONTEXT, active), *[(self._letters[d], self._arms[d][k]) for d, k in picks]]
+    Attributes:
+        features: names of the context features, in the order of everything below.
+        means, scales: of the context features.
+        validation: losses and who serves.
+        kept_back: rows from which all of this will be measured again, while there are few; empty once it stands.
+    """
 
-    def probe(self, context: int | None, picks: Sequence[tuple[int, int]]) -> float:
-        """The linear prediction of one context feature and some arms; see `bandit.compiled.Probe`."""
-        active = [] if context is None else [(context, 1.0)]
-        return self.vw.predict(self.namespaces(active, picks))
+    features: tuple[str, ...]
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+    validation: ValidationState
+    kept_back: list[_KeptRow]
+
+    @classmethod
+    def of(cls, features: tuple[str, ...], trial: Trial, rows: Sequence[TrainingRow]) -> _State:
+        kept = [(row.context.indices, row.context.weights, row.picks, row.reward, row.labels) for row in rows]
+        return cls(features, trial.scaling.means, trial.scaling.scales, trial.validation.state(), kept)
+
+    def in_order_of(self, features: Sequence[str]) -> _State:
+        """The same for a file that lists its fields in another order, which changes nothing."""
+        place = {name: index for index, name in enumerate(self.features)}
+        moved = {place[name]: index for index, name in enumerate(features)}
+        means, scales = ([part[place[name]] for name in features] for part in (self.means, self.scales))
+        kept = [(tuple(moved[index] for index in row[0]), *row[1:]) for row in self.kept_back]
+        return _State(tuple(features), tuple(means), tuple(scales), self.validation, kept)
+
+    @property
+    def scaling(self) -> Scaling:
+        return Scaling(self.means, self.scales)
+
+    @property
+    def rows(self) -> list[TrainingRow]:
+        return [
+            TrainingRow(EncodedContext({}, indices, weights), picks, reward, labels, (), ())
+            for indices, weights, picks, reward, labels in self.kept_back
+        ]
 
 
 class RegressionLearner:
-    """Trains the campaign's models; see the module for what they are.
+    """Trains the campaign's candidates.
 
-    A fresh one keeps the first rows back until it has seen enough of them to know where to start, or is frozen.
+    A fresh one keeps the first rows back until they say where to start. A snapshot in the meantime is of what they say so
+    far, and the next one begins anew from all of them.
     """
 
     def __init__(self, campaign: Campaign, snapshot: Snapshot | None = None) -> None:
         self._campaign = campaign
-        self._options = options_of(campaign)
-        self._models = _resumed(campaign, snapshot) if snapshot else ()
+        self._task = task_of(campaign)
         self._kept_back: list[TrainingRow] = []
+        self._trial: Trial | None = None
         self.n_learned = snapshot.n_learned if snapshot else 0
+        if snapshot:
+            self._resume(snapshot)
+        self._seen = [sum(column) for column in zip(*(row.labels for row in self._kept_back), strict=True)]
 
     def learn(self, row: TrainingRow) -> None:
         """One example for each model."""
         self.n_learned += 1
-        if self._models:
-            self._learn(row)
+        if self._trial:
+            self._trial.learn(row)
             return
         self._kept_back.append(row)
-        if len(self._kept_back) == BASE_ROWS:
-            self._begin()
+        self._seen = [a + b for a, b in zip(self._seen or [0.0] * len(row.labels), row.labels, strict=True)]
+        if self._says_where_to_start():
+            self._trial = Trial.begin(self._task, self._kept_back, first=FIRST)
+            self._kept_back = []
 
     def snapshot(self, *, watermark: int) -> Snapshot:
         """Freeze all models together."""
-        if not self._models:
-            self._begin()
+        trial = self._trial or Trial.begin(self._task, self._kept_back, first=FIRST)
+        state = _State.of(self._task.space.context, trial, self._kept_back)
         return Snapshot(
             self._campaign.content_hash,
             NAME,
-            tuple(model.vw.arguments for model in self._models),
-            tuple(model.vw.save() for model in self._models),
+            trial.arguments,
+            trial.save(),
             self.n_learned,
             watermark,
+            trial.validation.serving,
+            msgspec.msgpack.encode(state),
         )
 
-    def _begin(self) -> None:
-        """Start the models at the rates of the rows kept back, and learn those rows."""
-        labels = [self._labels(row) for row in self._kept_back]
-        logistic = self._options.target == "outcomes"
-        self._models = _fresh(self._campaign, starts_of(labels, n_models(self._campaign), logistic=logistic))
-        for row in self._kept_back:
-            self._learn(row)
-        self._kept_back = []
+    def _says_where_to_start(self) -> bool:
+        n = len(self._kept_back)
+        often = all(SEEN_OFTEN <= count <= n - SEEN_OFTEN for count in self._seen)
+        return n >= MOST_KEPT_BACK or (n >= LEAST_KEPT_BACK and often)
 
-    def _learn(self, row: TrainingRow) -> None:
-        context = list(zip(row.context.indices, row.context.weights, strict=True))
-        picks = list(enumerate(row.picks))
-        for model, label in zip(self._models, self._labels(row), strict=True):
-            model.vw.learn(model.namespaces(context, picks), label)
-
-    def _labels(self, row: TrainingRow) -> list[float]:
-        """What each model is to predict: the reward, or 1 and -1 for an outcome that happened or not."""
-        return [row.reward] if self._options.target == "reward" else [2.0 * label - 1.0 for label in row.labels]
-
-
-def starts_of(labels: Sequence[Sequence[float]], n_models: int, *, logistic: bool) -> tuple[float, ...]:
-    """Where each model's prediction starts: the log-odds of its outcome's rate, or the mean reward.
-
-    Half an outcome is added on either side, so that one never seen has a small rate and not none.
-
-    >>> starts_of([[1.0], [-1.0], [-1.0]], 1, logistic=True)
-    (-0.5108256237659907,)
-    """
-    if not logistic:
-        return tuple(sum(row[m] for row in labels) / max(len(labels), 1) for m in range(n_models))
-    happened = [sum(row[m] > 0.0 for row in labels) for m in range(n_models)]
-    return tuple(math.log((count + 0.5) / (len(labels) - count + 0.5)) for count in happened)
-
-
-def n_models(campaign: Campaign) -> int:
-    """One model an outcome type, or one of the reward."""
-    return 1 if options_of(campaign).target == "reward" else len(campaign.reward.types)
+    def _resume(self, snapshot: Snapshot) -> None:
+        state = _checked(self._campaign, self._task, snapshot)
+        if state.kept_back:
+            self._kept_back = state.rows
+            return
+        parts = (snapshot.arguments, snapshot.models)
+        self._trial = Trial.resume(self._task, state.scaling, state.validation, *parts)
 
 
 def options_of(campaign: Campaign) -> RegressionOptions:
     """The campaign's options for this learner."""
     return with_options(RegressionOptions, campaign.learner.options, "learner")
+
+
+def task_of(campaign: Campaign) -> Task:
+    """What the campaign's regression has to learn."""
+    options, space = options_of(campaign), FeatureSpace.graded(campaign)
+    return Task(
+        space,
+        campaign.schema.numeric,
+        options.candidates,
+        campaign.reward.worths if options.target == "outcomes" else (),
+        reward_bounds(campaign),
+        options.shared(space),
+    )
 
 
 def reward_bounds(campaign: Campaign) -> tuple[float, float]:
@@ -178,50 +194,58 @@ def reward_bounds(campaign: Campaign) -> tuple[float, float]:
 
 
 def serve(campaign: Campaign, snapshot: Snapshot) -> CompiledScorer | PlainScorer:
-    """Compile a snapshot into the tables that decide: as plain lists where they are small.
+    """Compile a snapshot's serving candidate into the tables that decide: as plain lists where they are small.
 
     Raises:
         BrokenSnapshot: if it belongs to another campaign or learner, or does not load.
     """
-    tables, options = compile_snapshot(campaign, snapshot), options_of(campaign)
-    worths = (1.0,) if options.target == "reward" else campaign.reward.worths
-    logistic, sequential = options.target == "outcomes", campaign.policy.interactions
-    bounds = reward_bounds(campaign)
-    arrays = CompiledScorer(tables, worths, snapshot.n_learned, logistic=logistic, bounds=bounds, sequential=sequential)
+    task, tables = task_of(campaign), compile_snapshot(campaign, snapshot)
+    logistic, sequential = bool(task.worths), campaign.policy.interactions
+    arrays = CompiledScorer(
+        tables,
+        task.worths or (1.0,),
+        snapshot.n_learned,
+        logistic=logistic,
+        bounds=task.bounds,
+        sequential=sequential,
+    )
     if not logistic or tables.constant.size > MOST_PLAIN:
         return arrays
-    return PlainScorer(tables, arrays, worths, sequential=sequential)
+    return PlainScorer(tables, arrays, task.worths, sequential=sequential)
 
 
 def compile_snapshot(campaign: Campaign, snapshot: Snapshot) -> Tables:
-    """Load a snapshot's models and read their weights out."""
-    probes: list[Probe] = [model.probe for model in _resumed(campaign, snapshot)]
-    return compile_tables(FeatureSpace.of(campaign), probes)
+    """Load the models of a snapshot's serving candidate and read their weights out."""
+    bank, scaling = _serving_bank(campaign, snapshot)
+    tables = compile_tables(FeatureSpace.graded(campaign), bank.probe)
+    return centred(in_raw_terms(tables, scaling))
 
 
 def reference_score(campaign: Campaign, snapshot: Snapshot, row: TrainingRow) -> tuple[float, ...]:
     """What Vowpal Wabbit itself predicts for a whole choice, one linear prediction a model; the tables must agree."""
-    context = list(zip(row.context.indices, row.context.weights, strict=True))
-    picks = list(enumerate(row.picks))
-    return tuple(model.vw.predict(model.namespaces(context, picks)) for model in _resumed(campaign, snapshot))
+    return tuple(_serving_bank(campaign, snapshot)[0].predict(row))
 
 
-def _fresh(campaign: Campaign, starts: Sequence[float]) -> tuple[_Model, ...]:
-    space, options, bounds = FeatureSpace.of(campaign), options_of(campaign), reward_bounds(campaign)
-    return tuple(_Model(space, options.arguments(space, bounds, start), None) for start in starts)
+def _serving_bank(campaign: Campaign, snapshot: Snapshot) -> tuple[Bank, Scaling]:
+    task = task_of(campaign)
+    state = _checked(campaign, task, snapshot)
+    places = task.models_of(state.validation[1])
+    arguments, models = [snapshot.arguments[p] for p in places], [snapshot.models[p] for p in places]
+    return Bank(task.space, state.scaling, arguments, models), state.scaling
 
 
-def _resumed(campaign: Campaign, snapshot: Snapshot) -> tuple[_Model, ...]:
-    wanted = (NAME, campaign.content_hash, n_models(campaign))
-    if (snapshot.learner, snapshot.campaign_hash, len(snapshot.models)) != wanted:
+def _checked(campaign: Campaign, task: Task, snapshot: Snapshot) -> _State:
+    n_models = task.n_models * len(task.candidates)
+    if (snapshot.learner, snapshot.campaign_hash, len(snapshot.models)) != (NAME, campaign.content_hash, n_models):
         raise BrokenSnapshot(
             f"this snapshot is of learner {snapshot.learner!r} with {len(snapshot.models)} models, for campaign content "
             f"{snapshot.campaign_hash}; the campaign here is {campaign.content_hash}. Use the campaign file it was "
             "trained for, or train a new snapshot."
         )
-    space = FeatureSpace.of(campaign)
-    parts = zip(snapshot.arguments, snapshot.models, strict=True)
-    return tuple(_Model(space, arguments, model) for arguments, model in parts)
+    try:
+        return msgspec.msgpack.decode(snapshot.state, type=_State).in_order_of(task.space.context)
+    except (msgspec.DecodeError, KeyError) as error:
+        raise BrokenSnapshot(f"the snapshot's state cannot be read ({error}). Train a new snapshot.") from error
 
 
 def _faults(options: Mapping[str, Option]) -> list[Fault]:
@@ -230,7 +254,7 @@ def _faults(options: Mapping[str, Option]) -> list[Fault]:
 
 REGRESSION = LearnerKind(
     NAME,
-    Need.SCORES,
+    frozenset({Need.SCORES}),
     fresh=RegressionLearner,
     resume=RegressionLearner,
     serve=serve,

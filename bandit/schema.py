@@ -157,6 +157,14 @@ class Schema:
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """For each of `features`, whether it is a number's value; the others are indicators."""
+        learnable = [item for item, _ in self._learnable]
+        return tuple(
+            isinstance(item, NumericField) and place == 0 for item in learnable for place in range(len(item.features))
+        )
+
     def encode(self, context: Context) -> EncodedContext:
         """Check a context and find its active features.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import msgspec
 
 from bandit.errors import BrokenSnapshot
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Snapshot:
         models: the models' bytes, one for each argument string.
         n_learned: decisions learned from, all together.
         watermark: number of the last matured decision learned from; learning goes on after it.
+        candidate: which of the learner's candidates serves; empty where there is only one.
+        state: what the learner needs besides the models to go on; its own bytes.
     """
 
     campaign_hash: str
@@ -31,12 +34,12 @@ class Snapshot:
     models: tuple[bytes, ...]
     n_learned: int
     watermark: int
+    candidate: str = ""
+    state: bytes = b""
 
     def to_bytes(self) -> bytes:
         """Bytes with a checksum of their own: truncated weights and flipped bits load into VW without a word."""
-        body = msgspec.msgpack.encode(
-            (FORMAT, self.campaign_hash, self.learner, self.arguments, self.models, self.n_learned, self.watermark)
-        )
+        body = msgspec.msgpack.encode((FORMAT, *(getattr(self, field.name) for field in fields(self))))
         return hashlib.sha256(body).digest() + body
 
     @classmethod
@@ -60,15 +63,20 @@ class Snapshot:
                 f"the {len(data)} bytes of this snapshot are not the ones that were stored (checksum differs), so it "
                 "could decide anything. It was not loaded; roll back to another one, or restore the database."
             )
-        form = tuple[int, str, str, tuple[str, ...], tuple[bytes, ...], int, int]
         try:
-            version, *parts = msgspec.msgpack.decode(body, type=form)
-        except msgspec.DecodeError as error:
+            version, *parts = msgspec.msgpack.decode(body, type=list[Any])
+            version = int(version)
+            if version == FORMAT:
+                return cls(*msgspec.convert(parts, _Parts))
+        except (msgspec.MsgspecError, ValueError, TypeError) as error:
             raise BrokenSnapshot(f"the snapshot cannot be read by this version ({error}). Upgrade manyarm.") from error
-        if version != FORMAT:
-            raise BrokenSnapshot(f"snapshot format is {version}, this version reads {FORMAT}. Upgrade manyarm.")
-        campaign, learner, arguments, models, n_learned, watermark = parts
-        return cls(campaign, learner, arguments, models, n_learned, watermark)
+        raise BrokenSnapshot(
+            f"snapshot format is {version}, this version reads {FORMAT}. "
+            + ("Upgrade manyarm." if version > FORMAT else "Run `manyarm learn`: it begins again from the whole log.")
+        )
+
+
+_Parts = tuple[str, str, tuple[str, ...], tuple[bytes, ...], int, int, str, bytes]
 
 
 def checksum(data: bytes) -> str:

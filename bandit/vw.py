@@ -6,9 +6,11 @@ here (cost = -reward). The private calls are those of vowpalwabbit 9.11.9, hence
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -30,37 +32,38 @@ LARGEST = 1e30
 
 
 class VwModel:
-    """One Vowpal Wabbit workspace: hashing, saving and loading, which regressor and explorer share."""
+    """One Vowpal Wabbit workspace: hashing, saving, loading and owned examples, which regressors and explorer share."""
 
     def __init__(self, arguments: str, model: bytes | None = None) -> None:
         self.arguments = arguments
-        self._workspace = _open(arguments, model)
+        self.workspace = _open(arguments, model)
         self._spaces: dict[str, int] = {}
 
     def hashed(self, namespace: str, features: Sequence[tuple[str, float]]) -> tuple[HashedFeature, ...]:
         """Hash named features once, so that learning and predicting never touch a text again."""
         space = self._space(namespace)
         # Vowpal Wabbit drops white space at the end of a name before it hashes; a last letter keeps "join " from "join".
-        return tuple((self._workspace.hash_feature(f"{name}.", space), float(value)) for name, value in features)
+        return tuple((self.workspace.hash_feature(f"{name}.", space), float(value)) for name, value in features)
 
     def save(self) -> bytes:
         """The whole model with its learning state, as Vowpal Wabbit writes it."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model"
-            self._workspace.save(str(path))
+            self.workspace.save(str(path))
             return path.read_bytes()
 
     def _space(self, namespace: str) -> int:
         if namespace not in self._spaces:
-            self._spaces[namespace] = self._workspace.hash_space(namespace)
+            self._spaces[namespace] = self.workspace.hash_space(namespace)
         return self._spaces[namespace]
 
-    def _example(self, namespaces: Namespaces) -> Any:  # noqa: ANN401 - the wheel has no types
-        example = pyvw.Example(self._workspace, {letter: list(features) for letter, features in namespaces})
+    def example(self, namespaces: Namespaces) -> Any:  # noqa: ANN401 - the wheel has no types
+        """A new example, set up."""
+        example = pyvw.Example(self.workspace, {letter: list(features) for letter, features in namespaces})
         example.setup_example()
         return example
 
-    def _fill(self, example: Any, used: set[str], namespaces: Namespaces) -> None:  # noqa: ANN401
+    def fill(self, example: Any, used: set[str], namespaces: Namespaces) -> None:  # noqa: ANN401
         """Replace the contents of an owned example; several times as fast as making a new one.
 
         Args:
@@ -72,7 +75,7 @@ class VwModel:
         example.unsetup_example()
         for letter in used:
             example.erase_namespace(ord(letter))
-        workspace = self._workspace
+        workspace = self.workspace
         for letter, features in namespaces:
             if letter not in used:
                 _make_known(example, ord(letter))
@@ -81,38 +84,86 @@ class VwModel:
             example.push_feature_list(workspace, ord(letter), self._space(letter), listed)
 
 
-class VwRegressor(VwModel):
-    """Predicts a number from namespaces of features; learns from (features, label)."""
+class VwRegressors:
+    """Regressors over the same features that learn side by side.
 
-    def __init__(self, arguments: str, model: bytes | None = None) -> None:
-        super().__init__(arguments, model)
-        self._owned = self._example(())
+    They share one example: filling it costs more than learning from it, so that four models cost less than two would.
+    That is sound because a weight's place depends on the features and on the width of the hash only.
+
+    Args:
+        arguments: one argument string a model, all with the same width of the hash and the same kind of steps.
+        models: their bytes, where they go on learning.
+    """
+
+    def __init__(self, arguments: Sequence[str], models: Sequence[bytes] | None = None) -> None:
+        found: Sequence[bytes | None] = models or [None] * len(arguments)
+        self._models = [VwModel(one, model) for one, model in zip(arguments, found, strict=True)]
+        self._workspaces = [model.workspace for model in self._models]
+        first = self._models[0]
+        self._owned = first.example(())
+        self._fill = first.fill
         self._letters: set[str] = set()
+        self.hashed = first.hashed
 
-    def predict(self, namespaces: Namespaces) -> float:
-        """The linear prediction before any link or clipping; changes no state."""
-        self._put(namespaces)
-        self._owned.setup_example()
-        _vw.predict(self._workspace, self._owned)
-        return float(self._owned.get_partial_prediction())
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The argument string of each model."""
+        return tuple(model.arguments for model in self._models)
 
-    def learn(self, namespaces: Namespaces, label: float) -> None:
-        """One pass over one example; logistic loss wants labels -1 and 1.
+    def save(self) -> tuple[bytes, ...]:
+        """Each model with its learning state."""
+        return tuple(model.save() for model in self._models)
+
+    def predict(self, namespaces: Namespaces) -> list[float]:
+        """Each model's linear prediction before any link or clipping; changes no state."""
+        owned = self._owned
+        self._fill(owned, self._letters, namespaces)
+        owned.setup_example()
+        found = []
+        for workspace in self._workspaces:
+            _vw.predict(workspace, owned)
+            found.append(float(owned.get_partial_prediction()))
+        return found
+
+    def learn(
+        self, namespaces: Namespaces, labels: Sequence[float], weights: Sequence[float] | None = None
+    ) -> list[float]:
+        """One pass over one example with a label for each model; logistic loss wants labels -1 and 1.
+
+        Args:
+            namespaces: the features.
+            labels: one a model.
+            weights: importance of the example for each model; a model with weight 0 learns nothing. 1 by default.
+
+        Returns:
+            Each model's linear prediction before it learned; NaN from one that did not look.
 
         Raises:
             InvalidEstimates: for a label that is not finite: it would poison the model for ever, silently.
         """
-        if not abs(label) <= LARGEST:
+        if not all(abs(label) <= LARGEST for label in labels):
             raise InvalidEstimates(
-                f"label is {label!r}, need a number within {LARGEST:g}; the model was left as it was."
+                f"labels are {labels!r}, need numbers within {LARGEST:g}; the models were left as they were."
             )
-        self._put(namespaces)
-        self._owned.set_label_string(repr(float(label)))
-        self._owned.setup_example()
-        _vw.learn(self._workspace, self._owned)
-
-    def _put(self, namespaces: Namespaces) -> None:
-        self._fill(self._owned, self._letters, namespaces)
+        owned = self._owned
+        self._fill(owned, self._letters, namespaces)
+        marked: tuple[float, float] | None = None
+        found = []
+        for workspace, label, weight in zip(self._workspaces, labels, weights or repeat(1.0), strict=False):
+            if weight == 0.0:
+                found.append(math.nan)
+                continue
+            if (label, weight) != marked:
+                if marked is not None:
+                    owned.unsetup_example()
+                marked = (label, weight)
+                owned.set_label_string(f"{label!r} {weight!r}")
+                owned.setup_example()
+            _vw.learn(workspace, owned)
+            found.append(float(owned.get_partial_prediction()))
+        if marked is None:
+            owned.setup_example()
+        return found
 
 
 class VwExplorer(VwModel):
@@ -120,7 +171,7 @@ class VwExplorer(VwModel):
 
     def __init__(self, arguments: str, model: bytes | None = None) -> None:
         super().__init__(arguments, model)
-        self._shared = pyvw.Example(self._workspace, {})
+        self._shared = pyvw.Example(self.workspace, {})
         self._shared.set_label_string("shared")
         self._shared.setup_example()
         self._letters: set[str] = set()
@@ -137,7 +188,7 @@ class VwExplorer(VwModel):
         """
         self._share(shared)
         try:
-            _vw.predict_multi(self._workspace, [self._shared, *self._examples(namespace, arms)])
+            _vw.predict_multi(self.workspace, [self._shared, *self._examples(namespace, arms)])
         except RuntimeError as error:
             raise InvalidEstimates(f"Vowpal Wabbit failed: {error}. The random policy decides instead.") from error
         return _checked_pmf(self._shared.get_action_scores(), len(arms))
@@ -165,15 +216,15 @@ class VwExplorer(VwModel):
             )
         self._share(shared)
         # A fresh labelled example: set_label_string appends, so a cached one must never carry a label.
-        labelled = pyvw.Example(self._workspace, {namespace: list(arms[chosen])})
+        labelled = pyvw.Example(self.workspace, {namespace: list(arms[chosen])})
         labelled.set_label_string(f"0:{-reward!r}:{propensity!r}")
         labelled.setup_example()
         examples = self._examples(namespace, arms)
         examples[chosen] = labelled
-        _vw.learn_multi(self._workspace, [self._shared, *examples])
+        _vw.learn_multi(self.workspace, [self._shared, *examples])
 
     def _share(self, shared: Namespaces) -> None:
-        self._fill(self._shared, self._letters, shared)
+        self.fill(self._shared, self._letters, shared)
         self._shared.setup_example()
 
     def _examples(self, namespace: str, arms: Sequence[tuple[HashedFeature, ...]]) -> list[Any]:
@@ -184,7 +235,7 @@ class VwExplorer(VwModel):
             key = (namespace, seen[features], features)
             seen[features] += 1
             if key not in self._arms:
-                self._arms[key] = self._example([(namespace, features)])
+                self._arms[key] = self.example([(namespace, features)])
             examples.append(self._arms[key])
         return examples
 

@@ -22,8 +22,9 @@ from decide import AT, SEED, campaign_text, contexts
 from timing import keep, ratio
 
 from bandit import Engine, Group, LoggedDecision, Matured, learner_for, read_campaign, train
+from bandit.candidates import Start
 from bandit.features import FeatureSpace
-from bandit.regression import options_of, reward_bounds
+from bandit.regression import task_of
 from policies import group_policies
 from service.store import Store
 from service.trainer import Trainer
@@ -52,7 +53,8 @@ def vw_text(campaign, rows, path: Path) -> str:  # noqa: ANN001 - a benchmark
             context = " ".join(f"{name}={value}" for name, value in row.decision.context.items())
             arms = " ".join(f"|{letter} {arm}" for letter, arm in zip(letters, row.decision.arms, strict=True))
             file.write(f"{1 if row.outcome_types else -1} |C {context} {arms}\n")
-    return options_of(campaign).arguments(FeatureSpace.of(campaign), reward_bounds(campaign), -3.0)
+    task = task_of(campaign)
+    return f"{task.candidates[0].arguments(Start(-3.0), task.bounds)} {task.shared}"
 
 
 def timed(call) -> float:  # noqa: ANN001
@@ -87,13 +89,15 @@ def main() -> None:
     policies = group_policies(campaign)
     rows = decisions(Engine(campaign, policies, b"salt", b"secret"), n_rows)
     kind = learner_for(campaign.learner, policies[Group.LEARNER].needs)
-    times: dict[str, list[float]] = {"driver": [], "step": [], "trainer": []}
+    alone = read_campaign(campaign_text(DIMENSIONS) + "[learner]\nlearning_rate = 0.03\n")
+    times: dict[str, list[float]] = {"driver": [], "one candidate": [], "step": [], "trainer": []}
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "rows.txt"
         arguments = vw_text(campaign, rows, text)
         driver = [sys.executable, "-m", "vowpalwabbit", "-d", str(text), "--quiet", *arguments.split()]
         for number in range(rounds):
             times["driver"].append(timed(lambda: subprocess.run(driver, check=True, capture_output=True)))
+            times["one candidate"].append(timed(lambda: train(alone, kind, None, [matured for _, matured in rows])))
             times["step"].append(timed(lambda: train(campaign, kind, None, [matured for _, matured in rows])))
             with filled_store(Path(folder) / f"{number}.db", campaign, rows) as store:
                 trainer = Trainer(store, store.open_log(campaign, AT))
@@ -105,9 +109,11 @@ def main() -> None:
         "rows_per_second": {name: round(n_rows / min(seconds)) for name, seconds in times.items()},
         "ratios": {
             "training step / driver, rows per second": ratio(times, "driver", "step"),
+            "one candidate / driver, rows per second": ratio(times, "driver", "one candidate"),
+            "four candidates / one, time": ratio(times, "step", "one candidate"),
             "whole trainer / driver, rows per second": ratio(times, "driver", "trainer"),
         },
-        "goals": {"training step / driver, rows per second": 0.5},
+        "goals": {"training step / driver, rows per second": 0.5, "four candidates / one, time": 4.0},
     }
     keep("trainer", {"seed": SEED, "n_rows": n_rows, **found})
 

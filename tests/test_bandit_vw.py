@@ -10,7 +10,7 @@ from vowpalwabbit import pyvw
 
 from bandit.errors import InvalidEstimates
 from bandit.native import EXPLORERS
-from bandit.vw import VwExplorer, VwRegressor
+from bandit.vw import VwExplorer, VwRegressors
 
 CROSSED = "-b 18 -q Ca -q Cb -q ab"
 REGRESSORS = {
@@ -69,13 +69,19 @@ def learn_regressor(model, n, seed=0, *, between=lambda *_: None):
     hashed = Hashed(model)
     for user, number, a, b, label in sends(n, seed):
         between(hashed, user, number)
-        model.learn(hashed.whole(user, number, a, b), 2.0 * label - 1.0)
+        model.learn(hashed.whole(user, number, a, b), [2.0 * label - 1.0])
 
 
 def predictions(model):
     hashed = Hashed(model)
     return np.array(
-        [model.predict(hashed.whole(u, v, a, b)) for u in (0, 1) for v in (0.0, 0.5) for a in range(3) for b in (0, 1)]
+        [
+            model.predict(hashed.whole(u, v, a, b))[0]
+            for u in (0, 1)
+            for v in (0.0, 0.5)
+            for a in range(3)
+            for b in (0, 1)
+        ]
     )
 
 
@@ -119,7 +125,7 @@ def text_pmfs(workspace):
 
 @each_regressor
 def test_a_regressor_learns_what_text_lines_teach(arguments):
-    model, text = VwRegressor(arguments), pyvw.Workspace(f"{arguments} --quiet")
+    model, text = VwRegressors([arguments]), pyvw.Workspace(f"{arguments} --quiet")
     learn_regressor(model, 300)
     for user, number, a, b, label in sends(300):
         text.learn(f"{2.0 * label - 1.0} {line(user, number, a, b)}")
@@ -143,17 +149,17 @@ def test_an_explorer_learns_what_text_lines_teach(name):
 
 
 def test_one_namespace_is_enough_to_learn_from():
-    model = VwRegressor("--loss_function squared -b 18")
+    model = VwRegressors(["--loss_function squared -b 18"])
     good, bad = (model.hashed("a", [(name, 1.0)]) for name in ("good", "bad"))
     for _ in range(200):
-        model.learn([("a", good)], 1.0)
-        model.learn([("a", bad)], 0.0)
-    assert model.predict([("a", good)]) > model.predict([("a", bad)]) + 0.5
+        model.learn([("a", good)], [1.0])
+        model.learn([("a", bad)], [0.0])
+    assert model.predict([("a", good)])[0] > model.predict([("a", bad)])[0] + 0.5
 
 
 @each_regressor
 def test_predicting_changes_nothing_in_a_regressor(arguments):
-    quiet, asked = VwRegressor(arguments), VwRegressor(arguments)
+    quiet, asked = VwRegressors([arguments]), VwRegressors([arguments])
     learn_regressor(quiet, 100)
     learn_regressor(
         asked, 100, between=lambda hashed, *send: [asked.predict(hashed.whole(*send, a, 0)) for a in range(3)]
@@ -187,9 +193,9 @@ def test_an_explorers_pmf_sums_to_one_over_the_arms_given(name, n_arms):
 
 @each_regressor
 def test_a_regressor_saved_and_loaded_goes_on_as_if_nothing_had_happened(arguments):
-    one = VwRegressor(arguments)
+    one = VwRegressors([arguments])
     learn_regressor(one, 200)
-    two = VwRegressor(arguments, one.save())
+    two = VwRegressors([arguments], one.save())
     assert (predictions(two) == predictions(one)).all()
     for model in (one, two):
         learn_regressor(model, 300, seed=1)
@@ -208,11 +214,11 @@ def test_an_explorer_saved_and_loaded_goes_on_as_if_nothing_had_happened(name):
 
 
 def refused_label(arguments, label):
-    model = VwRegressor(arguments)
+    model = VwRegressors([arguments])
     learn_regressor(model, 50)
     before = predictions(model)
-    with pytest.raises(InvalidEstimates, match="the model was left as it was"):
-        model.learn(Hashed(model).whole(0, 0.5, 0, 0), label)
+    with pytest.raises(InvalidEstimates, match="the models were left as they were"):
+        model.learn(Hashed(model).whole(0, 0.5, 0, 0), [label])
     assert (predictions(model) == before).all()
 
 
@@ -238,3 +244,57 @@ def test_a_reward_or_propensity_that_cannot_be_is_refused_and_the_explorer_left_
     with pytest.raises(InvalidEstimates, match="The model was left as it was"):
         model.learn([hashed.shared(0, 0.5)], "a", hashed.arms["a"], 1, reward=reward, propensity=propensity)
     assert (pmfs(model) == before).all()
+
+
+SIDE_BY_SIDE = [
+    f"--loss_function logistic --adaptive --invariant {steps} -b 18 -q Ca -q Cb -q ab --constant -1.5"
+    for steps in ("--power_t 1 --initial_t 30 -l 1", "--power_t 1 --initial_t 3 -l 1", "--power_t 0 -l 0.1")
+]
+
+
+def test_regressors_that_share_an_example_learn_what_each_would_learn_alone():
+    together, alone = VwRegressors(SIDE_BY_SIDE), [VwRegressors([arguments]) for arguments in SIDE_BY_SIDE]
+    hashed = Hashed(together)
+    for n, (user, number, a, b, label) in enumerate(sends(300)):
+        whole = hashed.whole(user, number, a, b)
+        labels = [2.0 * label - 1.0, 1.0 if n % 5 == 0 else -1.0, 2.0 * label - 1.0]
+        found = together.learn(whole, labels)
+        assert found == [model.learn(whole, [one])[0] for model, one in zip(alone, labels, strict=True)]
+    whole = hashed.whole(0, 0.5, 1, 1)
+    assert together.predict(whole) == [model.predict(whole)[0] for model in alone]
+
+
+def test_learning_returns_what_was_predicted_before_it():
+    model = VwRegressors(SIDE_BY_SIDE)
+    hashed = Hashed(model)
+    for user, number, a, b, label in sends(50):
+        whole = hashed.whole(user, number, a, b)
+        before = model.predict(whole)
+        assert model.learn(whole, [2.0 * label - 1.0] * 3) == before
+
+
+def test_a_weight_counts_an_example_as_often_and_none_teaches_nothing():
+    weighted, repeated = VwRegressors(SIDE_BY_SIDE[2:] * 3), VwRegressors(SIDE_BY_SIDE[2:])
+    hashed = Hashed(weighted)
+    whole = hashed.whole(1, 0.25, 2, 0)
+    untouched = weighted.predict(whole)[2]
+    for _ in range(5):
+        found = weighted.learn(whole, [1.0] * 3, [1.0, 3.0, 0.0])
+        assert math.isnan(found[2])
+        repeated.learn(whole, [1.0])
+    once, thrice, never = weighted.predict(whole)
+    assert once == repeated.predict(whole)[0]
+    assert thrice > once + 0.3
+    assert never == untouched
+
+
+def test_a_steady_step_is_the_gradient_over_the_prior_precision_and_the_sum_of_its_squares():
+    model = VwRegressors(["--loss_function logistic --adaptive --power_t 1 --initial_t 50 -l 1 -b 18 --noconstant"])
+    feature, weight, squares = model.hashed("a", [("x", 2.0)]), 0.0, 50.0
+    for n in range(200):
+        label = 1.0 if n % 7 == 0 else -1.0
+        gradient = (label > 0.0) - 1.0 / (1.0 + math.exp(-2.0 * weight))
+        squares += (2.0 * gradient) ** 2
+        weight += 2.0 * gradient / squares
+        model.learn([("a", feature)], [label])
+    assert model.predict([("a", feature)])[0] == pytest.approx(2.0 * weight, abs=1e-4)

@@ -10,32 +10,32 @@ from pathlib import Path
 import pytest
 
 from bandit.errors import BrokenSnapshot
-from bandit.vw import VwExplorer, VwRegressor
+from bandit.vw import VwExplorer, VwRegressors
 
 ROOT = Path(__file__).parents[1]
 REGRESSOR = "--loss_function squared -b 24"
 EXPLORER = "--cb_explore_adf --cb_type mtr --bag 4 --epsilon 0.1 -b 18 -q Ca"
 
 
-@pytest.mark.parametrize("kind", [VwRegressor, VwExplorer])
+@pytest.mark.parametrize("kind", [VwRegressors, VwExplorer])
 @pytest.mark.parametrize(
     "data", [b"", b"garbage", b"\x00" * 64, b"9.11.9\n" + b"x" * 50], ids=["empty", "text", "zeros", "version"]
 )
 def test_bytes_that_are_no_model_are_a_broken_snapshot_with_advice(kind, data):
-    arguments = REGRESSOR if kind is VwRegressor else EXPLORER
+    arguments = REGRESSOR if kind is VwRegressors else EXPLORER
     with pytest.raises(BrokenSnapshot, match=rf"cannot load these {len(data)} bytes .* Roll back to another snapshot"):
-        kind(arguments, data)
+        VwExplorer(arguments, data) if kind is VwExplorer else VwRegressors([arguments], [data])
 
 
 def test_a_model_loads_where_the_folder_for_temporary_files_has_a_space_in_its_name(tmp_path, monkeypatch):
     folder = tmp_path / "John Doe"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    one = VwRegressor(REGRESSOR)
+    one = VwRegressors([REGRESSOR])
     good = one.hashed("a", [("id=good", 1.0)])
-    one.learn([("a", good)], 1.0)
-    two = VwRegressor(REGRESSOR, one.save())
-    assert two.predict([("a", good)]) == one.predict([("a", good)]) > 0.0
+    one.learn([("a", good)], [1.0])
+    two = VwRegressors([REGRESSOR], one.save())
+    assert two.predict([("a", good)]) == one.predict([("a", good)]) > [0.0]
 
 
 def test_names_that_would_break_a_text_line_are_features_of_their_own():
@@ -57,19 +57,19 @@ def test_names_that_would_break_a_text_line_are_features_of_their_own():
         "7",
         " 7",
     ]
-    model = VwRegressor(REGRESSOR)
+    model = VwRegressors([REGRESSOR])
     hashes = [index for index, _ in model.hashed("a", [(f"id={arm}", 1.0) for arm in ids])]
     assert len(set(hashes)) == len(ids)
 
 
 @pytest.mark.parametrize("white", [" ", "\n", "\t", "\x00", "  "], ids=ascii)
 def test_names_that_differ_by_white_space_at_the_end_are_two_features(white):
-    model = VwRegressor(REGRESSOR)
+    model = VwRegressors([REGRESSOR])
     assert model.hashed("a", [("id=join", 1.0)]) != model.hashed("a", [(f"id=join{white}", 1.0)])
 
 
 def test_the_same_name_in_two_namespaces_is_two_features():
-    model = VwRegressor(REGRESSOR)
+    model = VwRegressors([REGRESSOR])
     assert model.hashed("a", [("id=1", 1.0)]) != model.hashed("b", [("id=1", 1.0)])
 
 
