@@ -12,6 +12,8 @@ from bandit.schema import Schema
 
 Option = str | float | bool
 """One setting of a policy or a learner."""
+DEFAULT_FLOOR = 0.02
+"""What the floor costs is this share of everything that could be gained; docs/decisions/0007 says what it buys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class PolicySpec:
     """The `[policy]` table: a name from the registry of policies, the floor, and the policy's own options."""
 
     name: str = "squarecb"
-    floor: float = 0.05
+    floor: float = DEFAULT_FLOOR
     interactions: bool = True
     options: Mapping[str, Option] = field(default_factory=dict)
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import available_timezones
 
-from bandit.campaign import Campaign, LearnerSpec, Option, PolicySpec
+from bandit.campaign import DEFAULT_FLOOR, Campaign, LearnerSpec, Option, PolicySpec
 from bandit.campaign_arms import read_dimensions
 from bandit.dimension import Dimension
 from bandit.errors import InvalidCampaign
@@ -208,7 +208,7 @@ def _policy(table: Reader) -> PolicySpec:
         "floor",
         low=0.0,
         high=1.0,
-        default=0.05,
+        default=DEFAULT_FLOOR,
         wanted="a share in [0, 1] that is spread evenly over the eligible arms",
     )
     interactions = table.boolean("interactions", default=True)
