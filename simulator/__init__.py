@@ -5,13 +5,18 @@ Scenario    `ReferralContest`: 12 subjects x 4 calls to action x 4 benefits x 10
 Customers   `Customer`, `draw_population`
 Responses   `Attributes`, `EffectSizes`, `draw_responses`, `ResponseModel`
 Delays      `DelayModel`, `DelayMixture`, `DelayPart`
+Rehearsal   `rehearse`, `play`, `Phase`, `Played`, `Decider`, `EngineDecider`, `Refresh`: a campaign in memory
+Benchmarks  `ClickWorld`, `MulticlassWorld`, and the worlds of `simulator.email_worlds`
 Truth       `value_of`, `value_of_choices`, `Truth`, `gap`: exact value and regret of a policy
 """
 
+from simulator.click_world import ClickEffects, ClickWorld
 from simulator.delay import DelayMixture, DelayModel, DelayPart
 from simulator.effects import EffectSizes, draw_responses
+from simulator.multiclass import MulticlassWorld
 from simulator.population import Customer, draw_population
 from simulator.referral_contest import ReferralContest
+from simulator.rehearsal import Decider, EngineDecider, Phase, Played, Refresh, Send, play, rehearse
 from simulator.response import Attributes, ResponseModel
 from simulator.truth import Truth, gap, value_of, value_of_choices
 from simulator.world import Arrival, ChoiceGrid, ImpossibleWorld, SimulatedOutcome, World
@@ -20,20 +25,31 @@ __all__ = [
     "Arrival",
     "Attributes",
     "ChoiceGrid",
+    "ClickEffects",
+    "ClickWorld",
     "Customer",
+    "Decider",
     "DelayMixture",
     "DelayModel",
     "DelayPart",
     "EffectSizes",
+    "EngineDecider",
     "ImpossibleWorld",
+    "MulticlassWorld",
+    "Phase",
+    "Played",
     "ReferralContest",
+    "Refresh",
     "ResponseModel",
+    "Send",
     "SimulatedOutcome",
     "Truth",
     "World",
     "draw_population",
     "draw_responses",
     "gap",
+    "play",
+    "rehearse",
     "value_of",
     "value_of_choices",
 ]
