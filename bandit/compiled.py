@@ -172,7 +172,7 @@ class CompiledScorer:
         Outcomes count as independent; a reward modelled by itself has at most the spread that its mean and bounds allow
         (Bhatia and Davis, 2000).
         """
-        linear = self._constant.reshape(self._shape)[:, 0]
+        linear = self.level
         if self._logistic:
             rates = expit(linear)
             variance = float(np.dot(self._worths**2, rates * (1.0 - rates)))
@@ -193,10 +193,21 @@ class CompiledScorer:
     def estimates(self, state: FloatArray, dimension: int, offered: Sequence[int]) -> Estimates:
         """Scores of a dimension's arms given the picks so far, shape (n_arms,)."""
         del offered
-        linear = state[:, self._first[dimension]] + state[:, :1]
+        linear = self.linear(state, dimension)
         if self._logistic:
             return Estimates(np.dot(self._worths, expit(linear)), self.n_learned, None, self.spread)
         return Estimates(np.dot(self._worths, linear).clip(*self._bounds), self.n_learned, None, self.spread)
+
+    def linear(self, state: FloatArray, dimension: int) -> FloatArray:
+        """Linear predictions of a dimension's arms given the picks so far, shape (n_models, n_arms)."""
+        found: FloatArray = state[:, self._first[dimension]] + state[:, :1]
+        return found
+
+    @property
+    def level(self) -> FloatArray:
+        """Linear predictions of the average choice for the average of nothing known, shape (n_models,)."""
+        found: FloatArray = self._constant.reshape(self._shape)[:, 0]
+        return found
 
     def offer(self, state: FloatArray, dimension: int, offered: Sequence[int]) -> Offer:
         """Scores of the arms on offer."""

@@ -18,6 +18,7 @@ class Need(StrEnum):
 
     NOTHING = "nothing"
     SCORES = "scores"
+    MEMBERS = "members"
     NATIVE = "native"
 
 
@@ -30,12 +31,15 @@ class Estimates(NamedTuple):
         n_learned: decisions the learner had learned from; policies that explore less over time read it.
         native: shape (..., n_arms), the explorer's own pmf over the eligible arms, 0 elsewhere; None otherwise.
         spread: standard deviation of one decision's reward, in reward units: the noise that gaps are seen through.
+        members: shape (n_members, ..., n_arms), what each member of a bootstrap believes instead of `scores`, their mean;
+            None from learners that hold one belief only.
     """
 
     scores: FloatArray | None = None
     n_learned: int = 0
     native: FloatArray | None = None
     spread: float = 1.0
+    members: FloatArray | None = None
 
     def offered(self, eligible: BoolArray) -> tuple[FloatArray, FloatArray | int]:
         """Scores with minus infinity where an arm is not eligible, and how many are eligible.
@@ -61,7 +65,8 @@ class Estimates(NamedTuple):
             InvalidEstimates: if there is not one number an arm.
         """
         scores, native = _cut(self.scores, arms, n_arms), _cut(self.native, arms, n_arms)
-        return Offer(dimension, arms, scores, native, self.n_learned, self.spread)
+        members = None if self.members is None else [_cut(member, arms, n_arms) or [] for member in self.members]
+        return Offer(dimension, arms, scores, native, self.n_learned, self.spread, members)
 
 
 class Offer(NamedTuple):
@@ -76,6 +81,7 @@ class Offer(NamedTuple):
         native: the explorer's probability of each of these, None from other learners.
         n_learned: decisions the learner had learned from.
         spread: standard deviation of one decision's reward.
+        members: what each member of a bootstrap believes of each of these, None from other learners.
     """
 
     dimension: int
@@ -84,6 +90,21 @@ class Offer(NamedTuple):
     native: list[float] | None = None
     n_learned: int = 0
     spread: float = 1.0
+    members: list[list[float]] | None = None
+
+    def believed(self) -> list[list[float]]:
+        """The members' beliefs.
+
+        Raises:
+            InvalidEstimates: if there are none, or one is not finite.
+        """
+        if not self.members:
+            raise InvalidEstimates(NO_MEMBERS)
+        if not math.isfinite(sum(map(sum, self.members))):
+            raise InvalidEstimates(
+                f"members believe {self.members}, need finite numbers; the model is ill. Roll it back."
+            )
+        return self.members
 
     def scored(self) -> list[float]:
         """The scores.
@@ -102,6 +123,12 @@ class Offer(NamedTuple):
 _NO_SCORES = (
     "this policy needs a score for each arm, and the learner gave only its own pmf. "
     'Use the policy "native" with a native learner, or the learner "regression".'
+)
+
+
+NO_MEMBERS = (
+    "this policy needs the beliefs of several members, and the learner has one belief only. "
+    'Use the learner "bootstrap".'
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bandit.bootstrap import BOOTSTRAP
 from bandit.campaign import LearnerSpec
 from bandit.errors import MismatchedPolicy
 from bandit.estimates import Need
@@ -10,7 +11,7 @@ from bandit.learner import LearnerKind
 from bandit.native import NATIVE
 from bandit.regression import REGRESSION
 
-LEARNERS: dict[str, LearnerKind] = {kind.name: kind for kind in (REGRESSION, NATIVE)}
+LEARNERS: dict[str, LearnerKind] = {kind.name: kind for kind in (REGRESSION, BOOTSTRAP, NATIVE)}
 """What `[learner] name` may be."""
 
 

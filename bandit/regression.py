@@ -118,9 +118,9 @@ class RegressionLearner:
     far, and the next one begins anew from all of them.
     """
 
-    def __init__(self, campaign: Campaign, snapshot: Snapshot | None = None) -> None:
+    def __init__(self, campaign: Campaign, snapshot: Snapshot | None = None, task: Task | None = None) -> None:
         self._campaign = campaign
-        self._task = task_of(campaign)
+        self._task = task or task_of(campaign)
         self._kept_back: list[TrainingRow] = []
         self._trial: Trial | None = None
         self.n_learned = snapshot.n_learned if snapshot else 0
@@ -146,7 +146,7 @@ class RegressionLearner:
         state = _State.of(self._task.space.context, trial, self._kept_back)
         return Snapshot(
             self._campaign.content_hash,
-            NAME,
+            self._task.learner,
             trial.arguments,
             trial.save(),
             self.n_learned,
@@ -176,7 +176,12 @@ def options_of(campaign: Campaign) -> RegressionOptions:
 
 def task_of(campaign: Campaign) -> Task:
     """What the campaign's regression has to learn."""
-    options, space = options_of(campaign), FeatureSpace.graded(campaign)
+    return task_from(campaign, options_of(campaign))
+
+
+def task_from(campaign: Campaign, options: RegressionOptions) -> Task:
+    """The same with other options than the campaign's."""
+    space = FeatureSpace.graded(campaign)
     return Task(
         space,
         campaign.schema.numeric,
@@ -226,6 +231,12 @@ def reference_score(campaign: Campaign, snapshot: Snapshot, row: TrainingRow) ->
     return tuple(_serving_bank(campaign, snapshot)[0].predict(row))
 
 
+def whole_bank(campaign: Campaign, task: Task, snapshot: Snapshot) -> tuple[Bank, Scaling]:
+    """The models of all candidates, ready to be asked."""
+    scaling = _checked(campaign, task, snapshot).scaling
+    return Bank(task.space, scaling, snapshot.arguments, snapshot.models), scaling
+
+
 def _serving_bank(campaign: Campaign, snapshot: Snapshot) -> tuple[Bank, Scaling]:
     task = task_of(campaign)
     state = _checked(campaign, task, snapshot)
@@ -236,7 +247,11 @@ def _serving_bank(campaign: Campaign, snapshot: Snapshot) -> tuple[Bank, Scaling
 
 def _checked(campaign: Campaign, task: Task, snapshot: Snapshot) -> _State:
     n_models = task.n_models * len(task.candidates)
-    if (snapshot.learner, snapshot.campaign_hash, len(snapshot.models)) != (NAME, campaign.content_hash, n_models):
+    if (snapshot.learner, snapshot.campaign_hash, len(snapshot.models)) != (
+        task.learner,
+        campaign.content_hash,
+        n_models,
+    ):
         raise BrokenSnapshot(
             f"this snapshot is of learner {snapshot.learner!r} with {len(snapshot.models)} models, for campaign content "
             f"{snapshot.campaign_hash}; the campaign here is {campaign.content_hash}. Use the campaign file it was "

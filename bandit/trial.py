@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bandit.bank import Bank
 from bandit.candidates import Candidate, start_of_rewards, starts_of
 from bandit.features import FeatureSpace
@@ -28,6 +30,9 @@ class Task:
         worths: of the outcome types, one logistic model each; empty for one model of the reward itself.
         bounds: least and largest reward of one decision.
         shared: the part of the argument string that all models have in common.
+        learner: name of the learner in the registry.
+        resampled: whether the candidates are members of a bootstrap: all take the same steps, and each counts every row
+            as often as its own Poisson draw says.
     """
 
     space: FeatureSpace
@@ -36,6 +41,8 @@ class Task:
     worths: tuple[float, ...]
     bounds: tuple[float, float]
     shared: str
+    learner: str = "regression"
+    resampled: bool = False
 
     @property
     def n_models(self) -> int:
@@ -99,7 +106,12 @@ class Trial:
     def learn(self, row: TrainingRow) -> None:
         """Predict, score, learn: every candidate the same row."""
         n, labels = len(self._task.candidates), self._task.labels(row)
-        linear = self._bank.learn(row, [label for label in labels for _ in range(n)])
+        every = [label for label in labels for _ in range(n)]
+        if self._task.resampled:
+            self.validation.n_rows += 1
+            self._bank.learn(row, every, resample_counts(self.validation.n_rows, n) * len(labels))
+            return
+        linear = self._bank.learn(row, every)
         if n > 1:
             self.validation.add([self._loss(labels, linear[position::n]) for position in range(n)])
 
@@ -119,6 +131,18 @@ class Trial:
             return (labels[0] - min(max(linear[0], low), high)) ** 2
         pairs = zip(self._task.worths, labels, linear, strict=True)
         return sum(worth * worth * _log_loss(label * z) for worth, label, z in pairs)
+
+
+def resample_counts(number: int, n_members: int) -> list[float]:
+    """How often each member of a bootstrap counts a row: a Poisson draw of mean 1, the same every time for this row.
+
+    Source: Oza and Russell (2001), Online bagging and boosting.
+
+    >>> resample_counts(1, 4) == resample_counts(1, 4) != resample_counts(2, 4)
+    True
+    """
+    counts: list[float] = np.random.default_rng(number).poisson(1.0, n_members).astype(float).tolist()
+    return counts
 
 
 def _log_loss(margin: float) -> float:

@@ -24,7 +24,6 @@ from simulator.click_world import CLICK, features_of
 from simulator.rehearsal import Send
 from simulator.world import IntArray, World
 
-
 _ROWS_A_PULL = 10
 
 

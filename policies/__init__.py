@@ -2,6 +2,7 @@
 
 Without estimates:  Uniform, Fixed
 On scores:          EpsilonGreedy, SquareCB, Softmax
+On members:         Thompson
 Passed through:     Native (Vowpal Wabbit's own explorers)
 Around any of them: Floor
 By name:            POLICIES, policy_of, policy_faults, group_policies
@@ -14,6 +15,7 @@ from policies.native import Native
 from policies.registry import POLICIES, group_policies, policy_faults, policy_of
 from policies.softmax import Softmax
 from policies.squarecb import SquareCB
+from policies.thompson import Thompson
 from policies.uniform import Uniform
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "Native",
     "Softmax",
     "SquareCB",
+    "Thompson",
     "Uniform",
     "group_policies",
     "policy_faults",

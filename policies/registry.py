@@ -16,6 +16,7 @@ from policies.floor import Floor
 from policies.native import Native
 from policies.softmax import Softmax
 from policies.squarecb import SquareCB
+from policies.thompson import Thompson
 from policies.uniform import Uniform
 
 POLICIES: dict[str, type[Policy]] = {
@@ -23,6 +24,7 @@ POLICIES: dict[str, type[Policy]] = {
     "epsilon-greedy": EpsilonGreedy,
     "squarecb": SquareCB,
     "softmax": Softmax,
+    "thompson": Thompson,
     "native": Native,
 }
 """What `[policy] name` may be; `fixed` is the control group's and takes its arms from `[groups.control.choice]`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from bandit.bootstrap import BootstrapOptions
 from bandit.campaign import PolicySpec
 from bandit.errors import InvalidSettings
 from bandit.fault import shown
@@ -15,7 +16,7 @@ from bandit.options import check_options, declared, option, option_faults, with_
 from bandit.regression import RegressionOptions
 from policies import POLICIES, policy_faults, policy_of
 
-OWNERS = [*POLICIES.values(), RegressionOptions, NativeOptions]
+OWNERS = [*POLICIES.values(), RegressionOptions, BootstrapOptions, NativeOptions]
 DECLARED = [(owner, name) for owner in OWNERS for name in declared(owner)]
 NUMERIC = [(owner, name) for owner, name in DECLARED if not isinstance(declared(owner)[name].default, (str, bool))]
 each_option = pytest.mark.parametrize(("owner", "name"), DECLARED, ids=lambda part: getattr(part, "__name__", part))
@@ -120,7 +121,7 @@ def test_every_policy_is_made_from_its_name_and_its_options(name):
 
 
 def test_an_unknown_policy_is_refused_with_the_ones_there_are():
-    with pytest.raises(InvalidSettings, match=r"'thomson'.*one of uniform, epsilon-greedy, squarecb, softmax, native"):
+    with pytest.raises(InvalidSettings, match=r"'thomson'.*one of uniform, epsilon-greedy, squarecb, softmax, thompson, native"):
         policy_of(PolicySpec("thomson"))
     assert policy_faults(PolicySpec("thomson"))[0].where == "policy.name"
 

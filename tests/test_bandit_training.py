@@ -12,6 +12,7 @@ from bandit.training import is_trained_on, training_row
 LEARNERS = {
     "regression": {"policy": {"name": "squarecb"}, "learner": {"name": "regression", "learning_rate": 0.3}},
     "reward": {"policy": {"name": "squarecb"}, "learner": {"name": "regression", "target": "reward"}},
+    "bootstrap": {"policy": {"name": "thompson"}, "learner": {"learning_rate": 0.3, "members": 5}},
     **{name: {"policy": {"name": "native"}, "learner": {"name": "native", "explorer": name}} for name in EXPLORERS},
 }
 GROUPS = {"random": 0.2, "control": {"share": 0.4, "choice": {"subject": "plain", "cta": "join"}}}

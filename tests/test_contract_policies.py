@@ -43,7 +43,9 @@ class Situation:
     def estimates(self):
         gaps = self.scores - np.where(self.eligible, self.scores, -np.inf).max(axis=-1, keepdims=True)
         native = np.where(self.eligible, np.exp(np.minimum(gaps, 0.0)), 0.0)
-        return Estimates(self.scores, self.n_learned, native / native.sum(axis=-1, keepdims=True))
+        # Three members: two believe the scores, one thinks all arms alike.
+        members = np.stack([self.scores, self.scores, np.zeros_like(self.scores)])
+        return Estimates(self.scores, self.n_learned, native / native.sum(axis=-1, keepdims=True), members=members)
 
     def together(self, policy):
         """As many decisions at once are made, and audited: arrays."""

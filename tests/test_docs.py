@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bandit.bootstrap import BootstrapOptions
 from bandit.campaign_file import read_campaign
 from bandit.log import ROW_COLUMNS
 from bandit.native import NativeOptions
@@ -28,14 +29,18 @@ def page(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("owner", [*POLICIES.values(), RegressionOptions, NativeOptions])
+@pytest.mark.parametrize("owner", [*POLICIES.values(), RegressionOptions, BootstrapOptions, NativeOptions])
 def test_every_option_is_documented(owner):
     for name in declared(owner):
         assert f"`{name}`" in page("docs/options.md")
 
 
 def test_no_option_is_documented_that_does_not_exist():
-    known = {name for owner in (*POLICIES.values(), RegressionOptions, NativeOptions) for name in declared(owner)}
+    known = {
+        name
+        for owner in (*POLICIES.values(), RegressionOptions, BootstrapOptions, NativeOptions)
+        for name in declared(owner)
+    }
     for name in re.findall(r"^\| `(\w+)`", page("docs/options.md"), flags=re.MULTILINE):
         assert name in known | {"name", "floor", "interactions"}
 
