@@ -92,3 +92,7 @@ class BrokenSnapshot(EngineError):
 
 class UnusableStore(EngineError):
     """A database file that is not ours, is damaged, or cannot be written."""
+
+
+class OutdatedSnapshot(BrokenSnapshot):
+    """A whole snapshot of an earlier version, which this one cannot read; learning begins again from the log."""

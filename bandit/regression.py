@@ -8,16 +8,13 @@ side by side (`bandit.candidates`), and the one that predicts best serves (`band
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import msgspec
 
 from bandit.bank import Bank
 from bandit.campaign import Campaign, Option
 from bandit.candidates import CANDIDATES, FIRST, Candidate
 from bandit.compiled import CompiledScorer, Tables, centred, compile_tables, in_raw_terms
-from bandit.context import EncodedContext
 from bandit.errors import BrokenSnapshot
 from bandit.estimates import Need
 from bandit.fault import Fault
@@ -25,10 +22,10 @@ from bandit.features import FeatureSpace
 from bandit.learner import LearnerKind, TrainingRow
 from bandit.options import check_options, option, option_faults, with_options
 from bandit.plain_scorer import PlainScorer
+from bandit.regression_state import RegressionState
 from bandit.scaling import Scaling
 from bandit.snapshot import Snapshot
 from bandit.trial import Task, Trial
-from bandit.validation import ValidationState
 
 NAME = "regression"
 MOST_PLAIN = 200
@@ -67,50 +64,6 @@ class RegressionOptions:
         return f"-b {self.bits or space.bits} --l2 {self.l2!r} {crossed}"
 
 
-_KeptRow = tuple[tuple[int, ...], tuple[float, ...], tuple[int, ...], float, tuple[float, ...]]
-
-
-class _State(msgspec.Struct, array_like=True, frozen=True):
-    """What a snapshot carries besides the models.
-
-    Attributes:
-        features: names of the context features, in the order of everything below.
-        means, scales: of the context features.
-        validation: losses and who serves.
-        kept_back: rows from which all of this will be measured again, while there are few; empty once it stands.
-    """
-
-    features: tuple[str, ...]
-    means: tuple[float, ...]
-    scales: tuple[float, ...]
-    validation: ValidationState
-    kept_back: list[_KeptRow]
-
-    @classmethod
-    def of(cls, features: tuple[str, ...], trial: Trial, rows: Sequence[TrainingRow]) -> _State:
-        kept = [(row.context.indices, row.context.weights, row.picks, row.reward, row.labels) for row in rows]
-        return cls(features, trial.scaling.means, trial.scaling.scales, trial.validation.state(), kept)
-
-    def in_order_of(self, features: Sequence[str]) -> _State:
-        """The same for a file that lists its fields in another order, which changes nothing."""
-        place = {name: index for index, name in enumerate(self.features)}
-        moved = {place[name]: index for index, name in enumerate(features)}
-        means, scales = ([part[place[name]] for name in features] for part in (self.means, self.scales))
-        kept = [(tuple(moved[index] for index in row[0]), *row[1:]) for row in self.kept_back]
-        return _State(tuple(features), tuple(means), tuple(scales), self.validation, kept)
-
-    @property
-    def scaling(self) -> Scaling:
-        return Scaling(self.means, self.scales)
-
-    @property
-    def rows(self) -> list[TrainingRow]:
-        return [
-            TrainingRow(EncodedContext({}, indices, weights), picks, reward, labels, (), ())
-            for indices, weights, picks, reward, labels in self.kept_back
-        ]
-
-
 class RegressionLearner:
     """Trains the campaign's candidates.
 
@@ -143,7 +96,7 @@ class RegressionLearner:
     def snapshot(self, *, watermark: int) -> Snapshot:
         """Freeze all models together."""
         trial = self._trial or Trial.begin(self._task, self._kept_back, first=FIRST)
-        state = _State.of(self._task.space.context, trial, self._kept_back)
+        state = RegressionState.of(self._task.space.context, trial, self._kept_back)
         return Snapshot(
             self._campaign.content_hash,
             self._task.learner,
@@ -152,7 +105,7 @@ class RegressionLearner:
             self.n_learned,
             watermark,
             trial.validation.serving,
-            msgspec.msgpack.encode(state),
+            state.encoded(),
         )
 
     def _says_where_to_start(self) -> bool:
@@ -161,7 +114,7 @@ class RegressionLearner:
         return n >= MOST_KEPT_BACK or (n >= LEAST_KEPT_BACK and often)
 
     def _resume(self, snapshot: Snapshot) -> None:
-        state = _checked(self._campaign, self._task, snapshot)
+        state = checked_state(self._campaign, self._task, snapshot)
         if state.kept_back:
             self._kept_back = state.rows
             return
@@ -233,19 +186,24 @@ def reference_score(campaign: Campaign, snapshot: Snapshot, row: TrainingRow) ->
 
 def whole_bank(campaign: Campaign, task: Task, snapshot: Snapshot) -> tuple[Bank, Scaling]:
     """The models of all candidates, ready to be asked."""
-    scaling = _checked(campaign, task, snapshot).scaling
+    scaling = checked_state(campaign, task, snapshot).scaling
     return Bank(task.space, scaling, snapshot.arguments, snapshot.models), scaling
 
 
 def _serving_bank(campaign: Campaign, snapshot: Snapshot) -> tuple[Bank, Scaling]:
     task = task_of(campaign)
-    state = _checked(campaign, task, snapshot)
+    state = checked_state(campaign, task, snapshot)
     places = task.models_of(state.validation[1])
     arguments, models = [snapshot.arguments[p] for p in places], [snapshot.models[p] for p in places]
     return Bank(task.space, state.scaling, arguments, models), state.scaling
 
 
-def _checked(campaign: Campaign, task: Task, snapshot: Snapshot) -> _State:
+def checked_state(campaign: Campaign, task: Task, snapshot: Snapshot) -> RegressionState:
+    """The state of a snapshot that belongs here.
+
+    Raises:
+        BrokenSnapshot: if it is of another campaign or learner, or cannot be read.
+    """
     n_models = task.n_models * len(task.candidates)
     if (snapshot.learner, snapshot.campaign_hash, len(snapshot.models)) != (
         task.learner,
@@ -257,10 +215,12 @@ def _checked(campaign: Campaign, task: Task, snapshot: Snapshot) -> _State:
             f"{snapshot.campaign_hash}; the campaign here is {campaign.content_hash}. Use the campaign file it was "
             "trained for, or train a new snapshot."
         )
-    try:
-        return msgspec.msgpack.decode(snapshot.state, type=_State).in_order_of(task.space.context)
-    except (msgspec.DecodeError, KeyError) as error:
-        raise BrokenSnapshot(f"the snapshot's state cannot be read ({error}). Train a new snapshot.") from error
+    state = RegressionState.decoded(snapshot.state)
+    if set(state.features) != set(task.space.context):
+        raise BrokenSnapshot(
+            "the snapshot's context features are not this campaign's, though its content hash is. Train a new snapshot."
+        )
+    return state.in_order_of(task.space.context)
 
 
 def _faults(options: Mapping[str, Option]) -> list[Fault]:

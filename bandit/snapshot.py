@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from bandit.errors import BrokenSnapshot
+from bandit.errors import BrokenSnapshot, OutdatedSnapshot
 
 FORMAT = 2
 
@@ -52,6 +52,7 @@ class Snapshot:
 
         Raises:
             BrokenSnapshot: if a byte changed, or the format is of a later version.
+            OutdatedSnapshot: if it is of an earlier one.
 
         >>> kept = Snapshot("hash", "regression", ("-q Ca",), (b"model",), 10, 12)
         >>> Snapshot.from_bytes(kept.to_bytes()) == kept
@@ -70,10 +71,10 @@ class Snapshot:
                 return cls(*msgspec.convert(parts, _Parts))
         except (msgspec.MsgspecError, ValueError, TypeError) as error:
             raise BrokenSnapshot(f"the snapshot cannot be read by this version ({error}). Upgrade manyarm.") from error
-        raise BrokenSnapshot(
-            f"snapshot format is {version}, this version reads {FORMAT}. "
-            + ("Upgrade manyarm." if version > FORMAT else "Run `manyarm learn`: it begins again from the whole log.")
-        )
+        found = f"snapshot format is {version}, this version reads {FORMAT}."
+        if version < FORMAT:
+            raise OutdatedSnapshot(f"{found} What it decided cannot be recomputed; learning begins again from the log.")
+        raise BrokenSnapshot(f"{found} Upgrade manyarm.")
 
 
 _Parts = tuple[str, str, tuple[str, ...], tuple[bytes, ...], int, int, str, bytes]

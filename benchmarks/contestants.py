@@ -132,7 +132,14 @@ PEERS: Sequence[Contestant] = (
         lambda_=100.0,
         dense={"lambda_": 10.0},
     ),
-    _peer("bayesianbandits Thompson", BayesianBandits, _simple_only, alpha=30.0, beta=100.0),
+    _peer(
+        "bayesianbandits Thompson",
+        BayesianBandits,
+        _simple_only,
+        alpha=1.0,
+        beta=400.0,
+        dense={"alpha": 30.0, "beta": 100.0},
+    ),
     _peer("gittins", Gittins, _simple_only, bits=8, dense={"bits": 16}),
 )
 """Settings: of a few tried on seeds 0 to 3 of email12 and 0 to 1 of wine and digits, those that did best."""

@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
-from bandit.errors import BrokenSnapshot
+from bandit.errors import BrokenSnapshot, OutdatedSnapshot
 from bandit.snapshot import Snapshot, checksum
 from service.rows import stamp
 
@@ -115,6 +115,8 @@ def newest_whole_snapshot(connection: sqlite3.Connection, log_id: int) -> tuple[
     for (name,) in names.fetchall():
         try:
             return name, load_snapshot(connection, name)
+        except OutdatedSnapshot:
+            continue  # the rows it was trained on are all still there
         except BrokenSnapshot as error:
             broken = broken or error
     if broken is not None:
@@ -134,7 +136,7 @@ def load_snapshot(connection: sqlite3.Connection, snapshot: str) -> Snapshot:
     try:
         return Snapshot.from_bytes(row[0], sha256=row[1])
     except BrokenSnapshot as error:
-        raise BrokenSnapshot(f"snapshot {snapshot!r}: {error}") from error
+        raise type(error)(f"snapshot {snapshot!r}: {error}") from error
 
 
 def list_snapshots(connection: sqlite3.Connection, log_id: int) -> list[StoredSnapshot]:

@@ -121,7 +121,9 @@ def test_every_policy_is_made_from_its_name_and_its_options(name):
 
 
 def test_an_unknown_policy_is_refused_with_the_ones_there_are():
-    with pytest.raises(InvalidSettings, match=r"'thomson'.*one of uniform, epsilon-greedy, squarecb, softmax, thompson, native"):
+    with pytest.raises(
+        InvalidSettings, match=r"'thomson'.*one of uniform, epsilon-greedy, squarecb, softmax, thompson, native"
+    ):
         policy_of(PolicySpec("thomson"))
     assert policy_faults(PolicySpec("thomson"))[0].where == "policy.name"
 

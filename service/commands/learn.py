@@ -2,22 +2,80 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
 import click
 
 from service.commands.options import answer, at_option, campaign_option, db_option, json_option, now_or, opened
+from service.foreign_log import ColumnMap
 from service.trainer import Trainer, Training
+from service.warm_starting import WarmStart, start_from_log, start_from_snapshot
 
 
-@click.command(epilog="Example:  manyarm learn")
+@click.command(
+    epilog="Example:  manyarm learn   |   manyarm learn --from-snapshot s00012   |   manyarm learn --from-log earlier"
+)
 @db_option
 @campaign_option
+@click.option("--from-snapshot", default="", help="Warm start: a snapshot of an earlier campaign in this database.")
+@click.option(
+    "--from-log", default="", help="Warm start: an exported log (CSV, Parquet), or 'earlier' for this database's own."
+)
+@click.option("--arm", default="", help="With --from-log: column with the arm, where somebody else wrote the log.")
+@click.option("--reward", default="", help="With --arm: column with the reward, a number.")
+@click.option(
+    "--propensity", default="1", show_default=True, help="With --arm: column with the probability, or a number."
+)
+@click.option("--context", default="", help="With --arm: columns known before the draw, separated by commas.")
 @at_option
 @json_option
-def learn(db: Path, campaign: Path, at: datetime | None, as_json: bool) -> None:
-    """Mature the decisions whose window has closed, learn from them, and serve the new snapshot."""
+def learn(  # noqa: PLR0913, PLR0917 - one argument an option
+    db: Path,
+    campaign: Path,
+    from_snapshot: str,
+    from_log: str,
+    arm: str,
+    reward: str,
+    propensity: str,
+    context: str,
+    at: datetime | None,
+    as_json: bool,
+) -> None:
+    """Mature the decisions whose window has closed, learn from them, and serve the new snapshot.
+
+    With --from-snapshot or --from-log: begin a campaign that has no snapshot yet with what another one learned.
+    """
+    if from_snapshot or from_log:
+        columns = ColumnMap(arm, reward, propensity, tuple(filter(None, context.split(",")))) if arm or reward else None
+        _refuse_half_a_source(from_snapshot, from_log, columns)
+        with opened(db, campaign, at) as (store, log):
+            if from_snapshot:
+                started = start_from_snapshot(store, log, from_snapshot, now_or(at))
+            else:
+                started = start_from_log(store, log, from_log, columns, now_or(at))
+        answer(asdict(started), _started(started, from_snapshot or from_log), as_json=as_json)
+        return
+    _learn(db, campaign, at, as_json=as_json)
+
+
+def _refuse_half_a_source(from_snapshot: str, from_log: str, columns: ColumnMap | None) -> None:
+    if from_snapshot and from_log:
+        raise click.UsageError("--from-snapshot and --from-log are two beginnings; give one of them.")
+    if columns and not (from_log and columns.arm and columns.reward):
+        raise click.UsageError("--arm and --reward go together, and with --from-log FILE.")
+
+
+def _started(started: WarmStart, source: str) -> str:
+    skipped = "".join(f"\n  {count} rows taught nothing: {reason}" for reason, count in started.skipped.items())
+    return (
+        f"{started.snapshot} serves: {started.n_learned} decisions learned from {source}.{skipped}\n"
+        "Next: manyarm serve, and manyarm learn as outcomes come in"
+    )
+
+
+def _learn(db: Path, campaign: Path, at: datetime | None, *, as_json: bool) -> None:
     with opened(db, campaign, at) as (store, log):
         trainer = Trainer(store, log)
         training = trainer.step(now_or(at))

@@ -1,0 +1,76 @@
+"""What a snapshot of the regression carries besides its models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from bandit.context import EncodedContext
+from bandit.errors import BrokenSnapshot
+from bandit.learner import TrainingRow
+from bandit.scaling import Scaling
+from bandit.trial import Trial
+from bandit.validation import ValidationState
+
+KeptRow = tuple[tuple[int, ...], tuple[float, ...], tuple[int, ...], float, tuple[float, ...]]
+
+
+class RegressionState(msgspec.Struct, array_like=True, frozen=True):
+    """What a snapshot carries besides the models.
+
+    Attributes:
+        features: names of the context features, in the order of everything below.
+        means, scales: of the context features.
+        validation: losses and who serves.
+        kept_back: rows from which all of this will be measured again, while there are few; empty once it stands.
+    """
+
+    features: tuple[str, ...]
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+    validation: ValidationState
+    kept_back: list[KeptRow]
+
+    @classmethod
+    def of(cls, features: tuple[str, ...], trial: Trial, rows: Sequence[TrainingRow]) -> RegressionState:
+        """From a trial, and the rows that wait for it to stand."""
+        kept = [(row.context.indices, row.context.weights, row.picks, row.reward, row.labels) for row in rows]
+        return cls(features, trial.scaling.means, trial.scaling.scales, trial.validation.state(), kept)
+
+    def in_order_of(self, features: Sequence[str]) -> RegressionState:
+        """The same for a file that lists its fields in another order, which changes nothing."""
+        place = {name: index for index, name in enumerate(self.features)}
+        moved = {place[name]: index for index, name in enumerate(features)}
+        means, scales = ([part[place[name]] for name in features] for part in (self.means, self.scales))
+        kept = [(tuple(moved[index] for index in row[0]), *row[1:]) for row in self.kept_back]
+        return RegressionState(tuple(features), tuple(means), tuple(scales), self.validation, kept)
+
+    @classmethod
+    def decoded(cls, data: bytes) -> RegressionState:
+        """Read back what `encoded` wrote.
+
+        Raises:
+            BrokenSnapshot: if it is something else.
+        """
+        try:
+            return msgspec.msgpack.decode(data, type=RegressionState)
+        except msgspec.DecodeError as error:
+            raise BrokenSnapshot(f"the snapshot's state cannot be read ({error}). Train a new snapshot.") from error
+
+    def encoded(self) -> bytes:
+        """As bytes."""
+        return msgspec.msgpack.encode(self)
+
+    @property
+    def scaling(self) -> Scaling:
+        """How context features are centred and scaled."""
+        return Scaling(self.means, self.scales)
+
+    @property
+    def rows(self) -> list[TrainingRow]:
+        """The rows kept back."""
+        return [
+            TrainingRow(EncodedContext({}, indices, weights), picks, reward, labels, (), ())
+            for indices, weights, picks, reward, labels in self.kept_back
+        ]

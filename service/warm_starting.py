@@ -1,0 +1,171 @@
+"""Where a campaign may learn from before its first send: a former snapshot, the file's earlier logs, or a log as a table."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from bandit.campaign import Campaign
+from bandit.errors import BrokenSnapshot, UnusableLog
+from bandit.group import Group
+from bandit.learner import LearnerKind
+from bandit.learners import learner_for
+from bandit.reward import State
+from bandit.snapshot import Snapshot
+from bandit.training import is_trained_on
+from bandit.warm_start import HistoricalSend, LearnedLog, carry_over, learn_log
+from policies.registry import group_policies
+from service.foreign_log import ColumnMap, ForeignLog
+from service.outcomes_table import iterate_matured
+from service.snapshots_table import add_snapshot, load_snapshot, newest_snapshot, promote
+from service.store import Log, Store
+from service.table import columns_in, context_of, read_rows
+
+EARLIER = "earlier"
+"""The source that stands for all earlier logs of the campaign in the same database."""
+
+
+@dataclass(frozen=True, slots=True)
+class WarmStart:
+    """What a campaign began with.
+
+    Attributes:
+        snapshot: its id.
+        n_learned: decisions behind it.
+        skipped: rows that taught nothing, by reason.
+    """
+
+    snapshot: str
+    n_learned: int
+    skipped: dict[str, int]
+
+
+def start_from_snapshot(store: Store, log: Log, name: str, at: datetime) -> WarmStart:
+    """Begin with a snapshot that an earlier log of the same database trained.
+
+    Raises:
+        BrokenSnapshot: if there is none of that name, it is this log's own, it cannot be carried over, or the log has
+            begun to learn.
+    """
+    row = store.reader().execute("SELECT log_id FROM snapshots WHERE snapshot = ?", (name,)).fetchone()
+    loaded = load_snapshot(store.reader(), name)
+    if row[0] == log.log_id:
+        raise BrokenSnapshot(f"snapshot {name!r} is this campaign's own. To serve it: manyarm snapshot promote {name}")
+    carried = carry_over(store.log(row[0]).campaign, loaded, log.campaign)
+    return WarmStart(_begin_with(store, log, carried, at, f"warm start from {name}"), carried.n_learned, {})
+
+
+def start_from_log(store: Store, log: Log, source: str, columns: ColumnMap | None, at: datetime) -> WarmStart:
+    """Begin with what a log teaches.
+
+    Args:
+        store: where the campaign lives.
+        log: its log, that has no snapshot yet.
+        source: a CSV or Parquet file, or `earlier` for the campaign's earlier logs in this database.
+        columns: which column is which, for a file that somebody else wrote.
+        at: the time.
+
+    Raises:
+        UnusableLog: if no row of it fits the campaign, naming what was in the way.
+    """
+    campaign = log.campaign
+    kind: LearnerKind = learner_for(campaign.learner, group_policies(campaign)[Group.LEARNER].needs)
+    learned = learn_log(campaign, kind, _sends(store, log, source, columns))
+    if learned.snapshot is None:
+        raise UnusableLog(
+            f"{source}: no row teaches this campaign anything ({_reasons(learned)}). Arms are matched by id: rename them in "
+            "the file or in the campaign."
+        )
+    name = _begin_with(store, log, learned.snapshot, at, f"warm start from {source}")
+    return WarmStart(name, learned.n_learned, dict(learned.skipped))
+
+
+def _reasons(learned: LearnedLog) -> str:
+    return "; ".join(f"{count} rows: {reason}" for reason, count in learned.skipped.most_common(3)) or "it has no rows"
+
+
+def _begin_with(store: Store, log: Log, snapshot: Snapshot, at: datetime, reason: str) -> str:
+    return store.write(partial(_keep_first, log_id=log.log_id, snapshot=snapshot, at=at, reason=reason))
+
+
+def _keep_first(connection: sqlite3.Connection, *, log_id: int, snapshot: Snapshot, at: datetime, reason: str) -> str:
+    newest = newest_snapshot(connection, log_id)
+    if newest is not None:
+        raise BrokenSnapshot(
+            f"this campaign has learned already (snapshot {newest}); starting over would forget it. A warm start is for a "
+            "campaign that has no snapshot yet: give the file another [campaign] id, or another database."
+        )
+    name = add_snapshot(connection, log_id, snapshot, parent=None, newest=None, at=at)
+    if name is None:
+        raise BrokenSnapshot("somebody else trained this campaign at the same moment; nothing was changed.")
+    promote(connection, log_id, name, at=at, reason=reason)
+    return name
+
+
+def _sends(store: Store, log: Log, source: str, columns: ColumnMap | None) -> Iterator[HistoricalSend]:
+    if source == EARLIER:
+        return _earlier_sends(store, log)
+    path = Path(source)
+    return _exported_sends(path, log.campaign) if columns is None else _foreign_sends(path, columns, log.campaign)
+
+
+def _earlier_sends(store: Store, log: Log) -> Iterator[HistoricalSend]:
+    for earlier in store.logs():
+        if earlier.log_id == log.log_id or earlier.campaign.id != log.campaign.id:
+            continue
+        names = [dimension.name for dimension in earlier.campaign.dimensions]
+        for row in iterate_matured(store.reader(), earlier.log_id, earlier.campaign, after=0):
+            made = row.decision
+            if is_trained_on(made):
+                choice = dict(zip(names, made.arms, strict=True))
+                propensities = dict(zip(names, made.propensities, strict=True))
+                yield HistoricalSend(made.context, choice, propensities, None, row.outcome_types)
+
+
+def _exported_sends(path: Path, campaign: Campaign) -> Iterator[HistoricalSend]:
+    found = columns_in(path)
+    names = [d.name for d in campaign.dimensions]
+    missing = [column for column in ("reward", *(f"arm.{name}" for name in names)) if column not in found]
+    if missing:
+        raise UnusableLog(
+            f"{path} has no column {', '.join(map(repr, missing))}, so it is no export of a campaign like this one. It has: "
+            f"{', '.join(found) or 'no rows at all'}. For a log that somebody else wrote name its columns with --arm, --reward, "
+            "--propensity and --context."
+        )
+    known = [item.name for item in campaign.schema.fields if f"context.{item.name}" in found]
+    for number, cells in enumerate(read_rows(path), start=1):
+        if cells.get("state", State.MATURED) != State.MATURED or cells.get("group") == Group.CONTROL:
+            continue
+        context = context_of({name: cells[f"context.{name}"] for name in known}, campaign.schema, known)
+        propensities = {
+            name: _cell(cells, f"propensity.{name}", number) for name in names if f"propensity.{name}" in found
+        }
+        choice = {name: str(cells[f"arm.{name}"]) for name in names}
+        yield HistoricalSend(context, choice, propensities, _cell(cells, "reward", number))
+
+
+def _cell(cells: object, name: str, number: int) -> float:
+    cell = cells[name]  # type: ignore[index]
+    try:
+        value = float(cell)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise UnusableLog(f"row {number}: {name} is {str(cell)[:60]!r}, need a number. Correct the row or drop it.")
+    return value
+
+
+def _foreign_sends(path: Path, columns: ColumnMap, campaign: Campaign) -> Iterator[HistoricalSend]:
+    if len(campaign.dimensions) > 1:
+        raise UnusableLog(
+            f"a log with one column of arms cannot teach {len(campaign.dimensions)} dimensions. Use an export of a campaign "
+            "with the same dimensions, or begin without a warm start."
+        )
+    name = campaign.dimensions[0].name
+    for row in ForeignLog.read(path, columns).rows():
+        yield HistoricalSend(row.context, {name: row.arm}, {name: row.propensity}, row.reward)

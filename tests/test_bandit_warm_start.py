@@ -1,0 +1,187 @@
+"""What one campaign learned is where another begins: same names, same beliefs; new arms stand where their like stand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bandit import Context
+from bandit.errors import BrokenSnapshot, InvalidOutcome
+from bandit.training import training_row
+from bandit.warm_start import HistoricalSend, carry_over, learn_log
+
+CLICKS = {"window": "72h", "events": {"click": 1.0}}
+CONTEXT = {"level": {"kind": "categorical", "values": ["low", "high"]}, "days": {"kind": "numeric", "range": [0, 30]}}
+CALM = [{"id": f"calm{k}", "features": {"tone": "calm"}} for k in range(3)]
+LOUD = [{"id": f"loud{k}", "features": {"tone": "loud"}} for k in range(3)]
+NEW = [{"id": "calm-new", "features": {"tone": "calm"}}, {"id": "loud-new", "features": {"tone": "loud"}}]
+
+
+def loud_wins(_, choice):
+    return {"click": 0.3 if choice["subject"].startswith("loud") else 0.1}
+
+
+def campaigns(worlds, **changes):
+    sections = {"context": CONTEXT, "reward": CLICKS} | changes
+    before = worlds.campaign(dimension=[worlds.dimension("subject", *CALM, *LOUD)], **sections)
+    after = worlds.campaign(dimension=[worlds.dimension("subject", *CALM, *LOUD, *NEW)], **sections)
+    return before, after
+
+
+def scores(worlds, campaign, snapshot, **context):
+    scorer = worlds.kind(campaign).serve(campaign, snapshot)
+    found = scorer.estimates(scorer.start(campaign.schema.encode(Context(context))), 0, range(campaign.sizes[0]))
+    return dict(zip(campaign.dimensions[0].ids, found.scores, strict=True))
+
+
+@pytest.fixture(scope="module")
+def carried(worlds):
+    before, after = campaigns(worlds)
+    snapshot = worlds.train(before, worlds.rows(before, 3000, loud_wins))
+    return before, snapshot, after, carry_over(before, snapshot, after)
+
+
+def test_arms_that_were_there_before_are_told_apart_as_before(worlds, carried):
+    before, snapshot, after, moved = carried
+    for context in ({"level": "high", "days": 3.0}, {"level": "low"}, {}):
+        old, new = scores(worlds, before, snapshot, **context), scores(worlds, after, moved, **context)
+        assert [new[arm] for arm in old] == pytest.approx(list(old.values()), abs=1e-9)
+
+
+def test_a_new_arm_begins_where_the_arms_like_it_stand(worlds, carried):
+    _, _, after, moved = carried
+    found = scores(worlds, after, moved, level="high", days=3.0)
+    assert found["loud-new"] > found["calm-new"] + 0.05
+    assert found["loud-new"] < max(found[f"loud{k}"] for k in range(3))
+    assert found["calm-new"] > min(found[f"calm{k}"] for k in range(3))
+
+
+def test_words_of_its_text_say_what_a_new_arm_is_like_where_no_features_are_declared(worlds):
+    arms = [
+        {"id": f"a{k}", "text": text}
+        for k, text in enumerate(["Win big today", "Win it now", "Our terms", "New terms"])
+    ]
+    before = worlds.campaign(dimension=[worlds.dimension("subject", *arms)], context=CONTEXT, reward=CLICKS)
+    both = [*arms, {"id": "b0", "text": "Win!"}, {"id": "b1", "text": "Terms"}]
+    after = worlds.campaign(dimension=[worlds.dimension("subject", *both)], context=CONTEXT, reward=CLICKS)
+    rows = worlds.rows(before, 3000, lambda _, choice: {"click": 0.3 if choice["subject"] in ("a0", "a1") else 0.1})
+    found = scores(worlds, after, carry_over(before, worlds.train(before, rows), after), level="low")
+    assert found["b0"] > found["b1"] + 0.03
+
+
+def test_learning_goes_on_from_the_first_row_of_the_new_campaign(worlds, carried):
+    _, snapshot, after, moved = carried
+    assert (moved.watermark, moved.n_learned, moved.campaign_hash) == (0, snapshot.n_learned, after.content_hash)
+    turned = worlds.rows(after, 3000, lambda _, choice: {"click": 0.5 if choice["subject"] == "calm-new" else 0.05})
+    found = scores(worlds, after, worlds.train(after, turned, moved), level="high", days=3.0)
+    assert max(found, key=found.get) == "calm-new"
+
+
+def test_a_new_context_field_and_a_new_dimension_change_no_belief_about_the_rest(worlds, carried):
+    before, snapshot, _, _ = carried
+    wider = worlds.campaign(
+        context=CONTEXT | {"member": {"kind": "boolean"}, "age": {"kind": "numeric", "range": [0, 100]}},
+        reward=CLICKS,
+        dimension=[worlds.dimension("subject", *CALM, *LOUD), worlds.dimension("cta", "join", "invite")],
+    )
+    moved = carry_over(before, snapshot, wider)
+    old = scores(worlds, before, snapshot, level="high", days=3.0)
+    new = scores(worlds, wider, moved, level="high", days=3.0, member=True, age=50.0)
+    assert list(new.values()) == pytest.approx(list(old.values()), abs=1e-6)
+    assert worlds.train(wider, worlds.rows(wider, 50, loud_wins), moved).n_learned == snapshot.n_learned + 50
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"reward": {"window": "72h", "events": {"click": 1.0, "conversion": 2.0}}}, "outcome types differ"),
+        ({"learner": {"target": "reward"}}, "target differs"),
+        ({"learner": {"learning_rate": 0.5}}, "learning_rate differs"),
+        ({"dimension": [("cta", "join"), ("subject", "calm0")]}, "dimensions stand elsewhere: cta|subject"),
+    ],
+)
+def test_what_would_mean_something_else_is_refused_by_name(worlds, carried, changes, found):
+    before, snapshot, _, _ = carried
+    if "dimension" in changes:
+        changes = {"dimension": [worlds.dimension(*one) for one in changes["dimension"]]}
+    other = worlds.campaign(
+        **{"context": CONTEXT, "reward": CLICKS, "dimension": [worlds.dimension("subject", *CALM)]} | changes
+    )
+    with pytest.raises(BrokenSnapshot, match=f"(?s)cannot be carried over.*({found}).*--from-log"):
+        carry_over(before, snapshot, other)
+
+
+def test_a_snapshot_that_hardly_began_is_refused(worlds):
+    before, after = campaigns(worlds)
+    snapshot = worlds.train(before, worlds.rows(before, 20, loud_wins))
+    with pytest.raises(BrokenSnapshot, match="seen 20 decisions, too few"):
+        carry_over(before, snapshot, after)
+
+
+def historical(campaign, rows, *, known=True):
+    names = [dimension.name for dimension in campaign.dimensions]
+    for row in rows:
+        made = row.decision
+        yield HistoricalSend(
+            made.context,
+            dict(zip(names, made.arms, strict=True)),
+            dict(zip(names, made.propensities, strict=True)),
+            campaign.reward.reward_of(row.outcome_types),
+            row.outcome_types if known else None,
+        )
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_log_of_the_same_arms_teaches_what_its_rows_taught(worlds, known):
+    before, after = campaigns(worlds)
+    rows = worlds.rows(before, 1500, loud_wins)
+    learned = learn_log(after, worlds.kind(after), historical(before, rows, known=known))
+    assert (learned.n_learned, learned.snapshot.watermark, dict(learned.skipped)) == (1500, 0, {})
+    direct = worlds.kind(after).fresh(after)
+    for row in rows:
+        direct.learn(training_row(after, row))
+    expected = scores(worlds, after, direct.snapshot(watermark=0), level="high", days=1.0)
+    assert scores(worlds, after, learned.snapshot, level="high", days=1.0) == pytest.approx(expected, abs=1e-9)
+
+
+def test_rows_that_do_not_fit_are_skipped_and_counted(worlds):
+    campaign, _ = campaigns(worlds)
+    fits = HistoricalSend({"level": "high", "unknown": 3.0}, {"subject": "calm0"}, {"subject": 0.5}, 1.0)
+    sends = [
+        fits,
+        HistoricalSend({"level": "no such"}, {"subject": "loud1"}, {}, 0.0),
+        HistoricalSend({}, {"subject": "retired"}, {}, 0.0),
+        HistoricalSend({}, {"cta": "join"}, {}, 0.0),
+        HistoricalSend({}, {"subject": "calm0"}, {"subject": 0.0}, 0.0),
+    ]
+    learned = learn_log(campaign, worlds.kind(campaign), sends)
+    assert learned.n_learned == 2
+    assert sum(learned.skipped.values()) == 3
+    assert any("'subject' does not have" in reason for reason in learned.skipped)
+    assert learn_log(campaign, worlds.kind(campaign), []).snapshot is None
+
+
+def test_a_reward_that_does_not_say_what_happened_is_refused(worlds):
+    campaign = worlds.campaign(
+        dimension=[worlds.dimension("subject", *CALM)],
+        reward={"window": "1h", "events": {"click": 0.2, "conversion": 1.0}},
+    )
+    sends = [HistoricalSend({}, {"subject": "calm0"}, {}, 1.2)]
+    with pytest.raises(InvalidOutcome, match="does not say which of click, conversion"):
+        learn_log(campaign, worlds.kind(campaign), sends)
+
+
+def test_an_explorer_learns_a_log_by_its_propensities(worlds):
+    campaign = worlds.campaign(
+        dimension=[worlds.dimension("subject", *CALM, *LOUD)],
+        context=None,
+        reward=CLICKS,
+        policy={"name": "native"},
+        learner={"name": "native", "explorer": "softmax"},
+    )
+    rows = worlds.rows(campaign, 2000, lambda _, choice: {"click": 0.9 * choice["subject"].startswith("loud")})
+    learned = learn_log(campaign, worlds.kind(campaign), historical(campaign, rows))
+    scorer = worlds.kind(campaign).serve(campaign, learned.snapshot)
+    nobody = campaign.schema.encode(Context({}))
+    pmf = scorer.estimates(scorer.start(nobody), 0, range(6)).native
+    assert np.sum(pmf[3:]) > 0.9
