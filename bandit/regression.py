@@ -26,6 +26,7 @@ from bandit.regression_state import RegressionState
 from bandit.scaling import Scaling
 from bandit.snapshot import Snapshot
 from bandit.trial import Task, Trial
+from bandit.validation import Validation
 
 NAME = "regression"
 MOST_PLAIN = 200
@@ -182,6 +183,21 @@ def compile_snapshot(campaign: Campaign, snapshot: Snapshot) -> Tables:
 def reference_score(campaign: Campaign, snapshot: Snapshot, row: TrainingRow) -> tuple[float, ...]:
     """What Vowpal Wabbit itself predicts for a whole choice, one linear prediction a model; the tables must agree."""
     return tuple(_serving_bank(campaign, snapshot)[0].predict(row))
+
+
+def standing_of(snapshot: Snapshot) -> dict[str, object]:
+    """How the candidates stand: mean loss of each in progressive validation, and who took over after how many rows.
+
+    Empty where nobody competes.
+
+    Raises:
+        BrokenSnapshot: if the snapshot's state cannot be read.
+    """
+    if snapshot.learner != NAME or not snapshot.candidate:
+        return {}
+    state = RegressionState.decoded(snapshot.state).validation
+    validation = Validation([candidate.name for candidate in CANDIDATES], first=FIRST, state=state)
+    return {"losses": validation.mean_losses, "switches": validation.switches}
 
 
 def whole_bank(campaign: Campaign, task: Task, snapshot: Snapshot) -> tuple[Bank, Scaling]:

@@ -24,7 +24,7 @@ from problems import Problem, campaign_toml
 
 from bandit import Engine, Group, learner_for, read_campaign
 from policies import group_policies
-from simulator.rehearsal import Decider, EngineDecider, Phase
+from simulator.rehearsal import Begin, Decider, EngineDecider, Phase, carried, forgotten, relearned
 
 PRODUCT = "manyarm"
 SECRET = b"learning"  # nobody's data is at stake, and runs must be repeatable
@@ -68,14 +68,30 @@ def product(name: str = PRODUCT, tables: str = "") -> Contestant:
     return Contestant(name, {"tables": tables}, partial(_engine_decider, tables))
 
 
-def _engine_decider(tables: str, run: Run) -> EngineDecider:
+def beginnings() -> tuple[Contestant, ...]:
+    """The engine where a campaign file changes: it goes on from the former snapshot, or begins cold.
+
+    The product itself learns the former log again.
+    """
+
+    def new_arms_only(problem: Problem, batch: int) -> str:
+        del batch
+        return "" if problem.name == "new-arms" else "the campaign does not change"
+
+    return tuple(
+        Contestant(f"manyarm {name}", {"begin": name}, partial(_engine_decider, "", begin=begin), new_arms_only)
+        for name, begin in (("carried over", carried), ("cold", forgotten))
+    )
+
+
+def _engine_decider(tables: str, run: Run, begin: Begin = relearned) -> EngineDecider:
     engines = []
     for phase in run.phases:
         campaign = read_campaign(campaign_toml(phase.world, tables))  # type: ignore[arg-type]
         # The salt decides the draws, so it is the seed's; customers and their luck are the world's.
         engines.append(Engine(campaign, group_policies(campaign), f"salt-{run.seed}".encode(), SECRET))
     needs = engines[0].policies[Group.LEARNER].needs
-    return EngineDecider(engines, learner_for(engines[0].campaign.learner, needs))
+    return EngineDecider(engines, learner_for(engines[0].campaign.learner, needs), begin=begin)
 
 
 def _peer(

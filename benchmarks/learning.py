@@ -29,7 +29,7 @@ from pathlib import Path
 
 import click
 import numpy as np
-from contestants import PEERS, PRODUCT, Contestant, Run, product
+from contestants import PEERS, PRODUCT, Contestant, Run, beginnings, product
 from learning_report import report
 from problems import PROBLEMS
 
@@ -57,7 +57,7 @@ Variants = Mapping[str, str]
 
 def field_of(variants: Variants) -> dict[str, Contestant]:
     """Every contestant by name: the product, its variants, the peers."""
-    own = [product(), *(product(name, tables) for name, tables in variants.items())]
+    own = [product(), *beginnings(), *(product(name, tables) for name, tables in variants.items())]
     return {contestant.name: contestant for contestant in (*own, *PEERS)}
 
 

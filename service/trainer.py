@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,8 @@ from service.snapshots_table import (
     serving_snapshot,
 )
 from service.store import Log, Store
+
+_log = logging.getLogger("manyarm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class Trainer:
         if trained is None:
             return Training(n_matured, 0, None)
         name = self._store.write(lambda connection: self._keep(connection, trained, parent, newest, now))
+        if name and before and before.candidate != trained.candidate:
+            _log.info("snapshot %s: candidate %s took over from %s", name, trained.candidate, before.candidate)
         n_learned = trained.n_learned - (before.n_learned if before else 0)
         return Training(n_matured, n_learned if name else 0, name)
 

@@ -22,6 +22,7 @@ from bandit.engine import NO_SNAPSHOT, Engine, Served
 from bandit.learner import Learner, LearnerKind
 from bandit.log import LoggedDecision
 from bandit.training import Matured, is_trained_on, training_row
+from bandit.warm_start import carry_over
 from simulator.truth import Truth, value_of_choices
 from simulator.world import Arrival, ImpossibleWorld, World
 
@@ -163,17 +164,44 @@ class Refresh:
         return max(n_learned + self.every, math.ceil(n_learned * (1.0 + self.growth)))
 
 
-Begin = Callable[[LearnerKind, Campaign, Sequence[Matured]], Learner]
-"""Makes the learner of a phase from everything that happened before it, in order."""
+@dataclass(frozen=True, slots=True)
+class Former:
+    """What there was before a campaign that takes another's place.
+
+    Attributes:
+        campaign: the former one.
+        learner: as it stood at its end.
+        rows: everything that happened, in order, as rows of the new campaign.
+    """
+
+    campaign: Campaign
+    learner: Learner
+    rows: Sequence[Matured]
 
 
-def relearned(kind: LearnerKind, campaign: Campaign, earlier: Sequence[Matured]) -> Learner:
-    """A fresh learner that learns the earlier rows again, as rows of this campaign: arms keep what was seen of them."""
+Begin = Callable[[LearnerKind, Campaign, Former], Learner]
+"""Makes the learner of a campaign that takes another's place."""
+
+
+def relearned(kind: LearnerKind, campaign: Campaign, former: Former) -> Learner:
+    """A fresh learner that learns the former log again: arms keep what was seen of them."""
     learner = kind.fresh(campaign)
-    for row in earlier:
+    for row in former.rows:
         if is_trained_on(row.decision):
             learner.learn(training_row(campaign, row))
     return learner
+
+
+def carried(kind: LearnerKind, campaign: Campaign, former: Former) -> Learner:
+    """A learner that goes on from the former one's snapshot; see `bandit.warm_start.carry_over`."""
+    snapshot = former.learner.snapshot(watermark=0)
+    return kind.resume(campaign, carry_over(former.campaign, snapshot, campaign))
+
+
+def forgotten(kind: LearnerKind, campaign: Campaign, former: Former) -> Learner:
+    """A fresh learner that knows nothing: a cold start."""
+    del former
+    return kind.fresh(campaign)
 
 
 @dataclass(slots=True, eq=False)
@@ -224,10 +252,13 @@ class EngineDecider:
         if phase and engine.campaign.content_hash == self._engine.campaign.content_hash:
             return
         self._engine = engine
-        self._earlier = [_translated(row, engine.campaign, self.engines[phase - 1].campaign) for row in self._earlier]
-        self._learner = (
-            self.begin(self.kind, engine.campaign, self._earlier) if phase else self.kind.fresh(engine.campaign)
-        )
+        if phase:
+            before = self.engines[phase - 1].campaign
+            self._earlier = [_translated(row, engine.campaign, before) for row in self._earlier]
+            self._learner = self.begin(self.kind, engine.campaign, Former(before, self._learner, self._earlier))
+        else:
+            self._learner = self.kind.fresh(engine.campaign)
+        self._due = 1
         if self._learner.n_learned:
             self._serve()
 

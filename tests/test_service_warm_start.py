@@ -125,3 +125,14 @@ def test_a_wrong_source_is_refused_with_what_to_do(run, played, arguments, found
     output = run("learn", *arguments, "--at", LATER, code=2)
     assert re.search(f"(?s){found}", output.replace("\n", " ")), output
     assert json.loads(run("snapshot", "list", "--json")) == []
+
+
+def test_show_names_the_candidate_that_serves_and_how_the_others_stand(run, worlds, tmp_path):
+    document = worlds.document(dimension=[worlds.dimension("subject", "plain", "champion")])
+    (tmp_path / "campaign.toml").write_text(worlds.toml(document), encoding="utf-8")
+    sends(run, tmp_path, "d", NOON)
+    run("learn", "--at", LATER)
+    shown = json.loads(run("snapshot", "show", "s00001", "--json"))
+    assert shown["candidate"] in shown["losses"]
+    assert len(shown["losses"]) == 4
+    assert all(row <= N_SENDS for row, _ in shown["switches"])

@@ -10,7 +10,7 @@ import pytest
 from bandit import Engine, Group, learner_for, read_campaign
 from policies import group_policies
 from simulator.email_worlds import email12hi, growing
-from simulator.rehearsal import EngineDecider, Phase, Refresh, play, rehearse
+from simulator.rehearsal import EngineDecider, Phase, Refresh, carried, forgotten, play, rehearse, relearned
 from simulator.world import ImpossibleWorld
 
 
@@ -178,13 +178,23 @@ def test_rows_from_before_new_arms_say_that_these_were_not_on_offer():
     before, after = growing(0, 100)
     engines, seen = [engine_of(before), engine_of(after)], []
 
-    def begin(kind, campaign, earlier):
-        seen.extend(earlier)
+    def begin(kind, campaign, former):
+        seen.extend(former.rows)
         return kind.fresh(campaign)
 
     play([Phase(before, 30), Phase(after, 30)], EngineDecider(engines, kind_of(engines[0]), begin=begin), batch=10)
     assert len(seen) == 30
     assert all(row.decision.pmfs[0][8:] == (0.0,) * 4 and sum(row.decision.pmfs[0]) == pytest.approx(1) for row in seen)
+
+
+@pytest.mark.parametrize(("begin", "n_known"), [(relearned, 600), (carried, 600), (forgotten, 0)])
+def test_a_changed_campaign_begins_with_as_much_as_it_is_told_to(begin, n_known):
+    before, after = growing(0, 1200)
+    engines = [engine_of(before), engine_of(after)]
+    decider = EngineDecider(engines, kind_of(engines[0]), begin=begin)
+    play([Phase(before, 600)], decider, batch=100)
+    decider.enter(1, after)
+    assert decider._learner.n_learned == n_known
 
 
 def test_progress_is_told_after_each_batch(world):

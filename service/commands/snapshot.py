@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from bandit.errors import BrokenSnapshot
+from bandit.regression import standing_of
 from service.clock import system_clock
 from service.commands.options import answer, at_option, campaign_option, db_option, json_option, now_or, opened
 from service.snapshots_table import (
@@ -55,7 +56,13 @@ def show(name: str, db: Path, campaign: Path, as_json: bool) -> None:
         raise BrokenSnapshot(
             f"snapshot {name!r} is of an earlier campaign file; `manyarm snapshot list` shows this one's."
         )
-    document = {**asdict(rows[name]), "learner": loaded.learner, "arguments": loaded.arguments}
+    document = {
+        **asdict(rows[name]),
+        "learner": loaded.learner,
+        "candidate": loaded.candidate,
+        **standing_of(loaded),
+        "arguments": loaded.arguments,
+    }
     answer(document, "\n".join(f"{key:<12} {value}" for key, value in document.items()), as_json=as_json)
 
 
