@@ -146,4 +146,4 @@ def resample_counts(number: int, n_members: int) -> list[float]:
 
 
 def _log_loss(margin: float) -> float:
-    return math.log1p(math.exp(-margin)) if margin > -SURPRISE else -margin if margin > -2.0 * SURPRISE else 60.0
+    return math.log1p(math.exp(-max(margin, -SURPRISE)))
