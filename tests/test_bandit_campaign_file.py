@@ -155,10 +155,10 @@ def test_the_file_of_the_design_yields_its_dimensions_and_rules(design):
     assert vip.features == {"tone": "exclusive", "length": 0.4, "urgent": "true"}
 
 
-def test_what_the_file_leaves_out_has_the_defaults_of_the_design(worlds):
+def test_what_the_file_leaves_out_has_the_documented_defaults(worlds):
     campaign = worlds.campaign()
     assert campaign.timezone == "UTC"
-    assert (campaign.policy.name, campaign.policy.floor, campaign.policy.interactions) == ("squarecb", 0.05, True)
+    assert (campaign.policy.name, campaign.policy.floor, campaign.policy.interactions) == ("squarecb", 0.02, True)
     assert campaign.groups.shares[Group.LEARNER] == 1.0
     assert campaign.learner.name == ""
 

@@ -199,7 +199,7 @@ def test_a_policy_and_learner_that_do_not_fit_are_refused_at_construction_and_on
 
 
 def test_an_unknown_learner_is_refused_at_construction_with_the_ones_there_are(worlds):
-    with pytest.raises(MismatchedPolicy, match=r"'oracle'.*one of regression, native"):
+    with pytest.raises(MismatchedPolicy, match=r"'oracle'.*one of regression, bootstrap, native"):
         worlds.engine(worlds.campaign(learner={"name": "oracle"}))
 
 
