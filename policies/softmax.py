@@ -47,5 +47,7 @@ class Softmax:
         """Shape (..., n_arms): softmax over the eligible arms."""
         del dimension
         scores, _ = estimates.offered(eligible)
-        probabilities: FloatArray = softmax(scores / self.temperature, axis=-1)
+        # Gaps before the division, as in `shares`: the scores themselves may be too large to be divided without loss.
+        gaps = scores - scores.max(axis=-1, keepdims=True)
+        probabilities: FloatArray = softmax(gaps / self.temperature, axis=-1)
         return probabilities

@@ -286,3 +286,10 @@ def test_an_explorers_pmf_is_equivariant_to_the_order_of_the_arms(explorer):
         here = one.estimates(one.start(context), 0, range(4)).native
         there = two.estimates(two.start(context), 0, range(4)).native
         assert there == pytest.approx(here[[2, 0, 3, 1]], abs=1e-6)
+
+
+def test_softmax_tells_large_scores_apart_alike_for_one_decision_and_for_many():
+    scores = np.array([1e6, 0.0, np.nextafter(1e6, np.inf)])
+    made, arms = policy_of(PolicySpec("softmax", 0.0)), [0, 1, 2]
+    one = made.shares(Estimates(scores).on_offer(0, arms, 3))
+    assert made.pmf(Estimates(scores), np.ones(3, dtype=bool), dimension=0) == pytest.approx(one, abs=1e-12)
