@@ -50,11 +50,19 @@ class Bank:
         """Every model's linear prediction for a whole choice; changes no state."""
         return self.vw.predict(self._namespaces(row))
 
-    def probe(self, context: int | None, picks: Sequence[tuple[int, int]]) -> list[float]:
-        """Linear predictions of one scaled context feature of value 1 and some arms; see `bandit.compiled.Probe`."""
+    def probe(
+        self, context: int | None, picks: Sequence[tuple[int, int]], places: Sequence[int] | None = None
+    ) -> list[float]:
+        """Linear predictions of one scaled context feature of value 1 and some arms; see `bandit.compiled.Probe`.
+
+        Args:
+            context: position of the feature, if any.
+            picks: (dimension, arm) pairs.
+            places: of the models to be asked; all of them by default.
+        """
         active = [] if context is None else [(self._context[context], 1.0)]
         arms = [(self._letters[d], self._arms[d][k]) for d, k in picks]
-        return self.vw.predict([(CONTEXT, active), *arms])
+        return self.vw.predict([(CONTEXT, active), *arms], places)
 
     def _namespaces(self, row: TrainingRow) -> list[tuple[str, Sequence[HashedFeature]]]:
         features, scaling, hashed = self._resting.copy(), self._scaling, self._context

@@ -16,7 +16,7 @@ from scipy.special import expit
 from bandit.arrays import FloatArray
 from bandit.campaign import Campaign, Option
 from bandit.candidates import LEAST_VARIANCE, Candidate
-from bandit.compiled import CompiledScorer, Tables, centred, compile_tables, in_raw_terms
+from bandit.compiled import CompiledScorer, Tables, readout
 from bandit.estimates import Estimates, Need
 from bandit.fault import Fault
 from bandit.learner import LearnerKind
@@ -99,12 +99,20 @@ def serve(campaign: Campaign, snapshot: Snapshot) -> MemberScorer:
     """
     task = task_of(campaign)
     bank, scaling = whole_bank(campaign, task, snapshot)
-    tables = centred(in_raw_terms(compile_tables(task.space, bank.probe), scaling))
+    return _scorer(campaign, task, readout(task.space, scaling, bank.probe), snapshot.n_learned)
+
+
+def _live(campaign: Campaign, learner: RegressionLearner) -> MemberScorer:
+    task = task_of(campaign)
+    return _scorer(campaign, task, learner.trial.tables(range(len(task.candidates))), learner.n_learned)
+
+
+def _scorer(campaign: Campaign, task: Task, tables: Tables, n_learned: int) -> MemberScorer:
     return MemberScorer(
         tables,
         task.worths,
         len(task.candidates),
-        snapshot.n_learned,
+        n_learned,
         bounds=task.bounds,
         sequential=campaign.policy.interactions,
     )
@@ -128,5 +136,6 @@ BOOTSTRAP = LearnerKind(
     fresh=_fresh,
     resume=_resumed,
     serve=serve,
+    live=_live,
     faults=_faults,
 )

@@ -73,6 +73,11 @@ def compile_tables(space: FeatureSpace, probe: Probe) -> Tables:
     return Tables(space.sizes, constant, context, pairs)
 
 
+def readout(space: FeatureSpace, scaling: Scaling, probe: Probe) -> Tables:
+    """The tables that serve: over contexts as they are, with each dimension's terms centred."""
+    return centred(in_raw_terms(compile_tables(space, probe), scaling))
+
+
 def in_raw_terms(tables: Tables, scaling: Scaling) -> Tables:
     """The same model over contexts as they are, from one over contexts that were centred and scaled."""
     context = tables.context * np.array(scaling.scales)[:, None, None]

@@ -86,11 +86,16 @@ class Scorer(Protocol[State]):
 
 @dataclass(frozen=True, slots=True)
 class LearnerKind:
-    """A learner's entry in the registry: what it provides, and how to make, continue and serve it."""
+    """A learner's entry in the registry: what it provides, and how to make, continue and serve it.
+
+    `live` serves a learner of this kind as it stands: the same as `serve` makes of its snapshot, without the detour over
+    bytes. A rehearsal that learns after every send spends most of its time on that detour.
+    """
 
     name: str
     provides: frozenset[Need]
     fresh: Callable[[Campaign], Learner]
     resume: Callable[[Campaign, Snapshot], Learner]
     serve: Callable[[Campaign, Snapshot], Scorer[Any]]
+    live: Callable[[Campaign, Any], Scorer[Any]]
     faults: Callable[[Mapping[str, Option]], list[Fault]]

@@ -178,10 +178,21 @@ def _serve(campaign: Campaign, snapshot: Snapshot) -> NativeScorer:
     return NativeScorer(_model(campaign, snapshot), snapshot.n_learned)
 
 
+def _live(campaign: Campaign, learner: NativeLearner) -> NativeScorer:
+    """Through bytes all the same: a scorer asks its model, which must not go on learning meanwhile."""
+    return _serve(campaign, learner.snapshot(watermark=0))
+
+
 def _faults(options: Mapping[str, Option]) -> list[Fault]:
     return option_faults(NativeOptions, options, "learner")
 
 
 NATIVE = LearnerKind(
-    NAME, frozenset({Need.NATIVE}), fresh=NativeLearner, resume=NativeLearner, serve=_serve, faults=_faults
+    NAME,
+    frozenset({Need.NATIVE}),
+    fresh=NativeLearner,
+    resume=NativeLearner,
+    serve=_serve,
+    live=_live,
+    faults=_faults,
 )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from bandit.bank import Bank
 from bandit.campaign import Campaign, Option
 from bandit.candidates import CANDIDATES, FIRST, Candidate
-from bandit.compiled import CompiledScorer, Tables, centred, compile_tables, in_raw_terms
+from bandit.compiled import CompiledScorer, Tables, readout
 from bandit.errors import BrokenSnapshot
 from bandit.estimates import Need
 from bandit.fault import Fault
@@ -94,9 +94,14 @@ class RegressionLearner:
             self._trial = Trial.begin(self._task, self._kept_back, first=FIRST)
             self._kept_back = []
 
+    @property
+    def trial(self) -> Trial:
+        """All candidates as they stand; while rows are kept back, what these say so far."""
+        return self._trial or Trial.begin(self._task, self._kept_back, first=FIRST)
+
     def snapshot(self, *, watermark: int) -> Snapshot:
         """Freeze all models together."""
-        trial = self._trial or Trial.begin(self._task, self._kept_back, first=FIRST)
+        trial = self.trial
         state = RegressionState.of(self._task.space.context, trial, self._kept_back)
         return Snapshot(
             self._campaign.content_hash,
@@ -158,15 +163,20 @@ def serve(campaign: Campaign, snapshot: Snapshot) -> CompiledScorer | PlainScore
     Raises:
         BrokenSnapshot: if it belongs to another campaign or learner, or does not load.
     """
-    task, tables = task_of(campaign), compile_snapshot(campaign, snapshot)
+    return _scorer(campaign, compile_snapshot(campaign, snapshot), snapshot.n_learned)
+
+
+def live(campaign: Campaign, learner: RegressionLearner) -> CompiledScorer | PlainScorer:
+    """The same from a learner as it stands."""
+    trial = learner.trial
+    return _scorer(campaign, trial.tables([trial.validation.chosen]), learner.n_learned)
+
+
+def _scorer(campaign: Campaign, tables: Tables, n_learned: int) -> CompiledScorer | PlainScorer:
+    task = task_of(campaign)
     logistic, sequential = bool(task.worths), campaign.policy.interactions
     arrays = CompiledScorer(
-        tables,
-        task.worths or (1.0,),
-        snapshot.n_learned,
-        logistic=logistic,
-        bounds=task.bounds,
-        sequential=sequential,
+        tables, task.worths or (1.0,), n_learned, logistic=logistic, bounds=task.bounds, sequential=sequential
     )
     if not logistic or tables.constant.size > MOST_PLAIN:
         return arrays
@@ -176,8 +186,7 @@ def serve(campaign: Campaign, snapshot: Snapshot) -> CompiledScorer | PlainScore
 def compile_snapshot(campaign: Campaign, snapshot: Snapshot) -> Tables:
     """Load the models of a snapshot's serving candidate and read their weights out."""
     bank, scaling = _serving_bank(campaign, snapshot)
-    tables = compile_tables(FeatureSpace.graded(campaign), bank.probe)
-    return centred(in_raw_terms(tables, scaling))
+    return readout(FeatureSpace.graded(campaign), scaling, bank.probe)
 
 
 def reference_score(campaign: Campaign, snapshot: Snapshot, row: TrainingRow) -> tuple[float, ...]:
@@ -249,5 +258,6 @@ REGRESSION = LearnerKind(
     fresh=RegressionLearner,
     resume=RegressionLearner,
     serve=serve,
+    live=live,
     faults=_faults,
 )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from bandit.bank import Bank
 from bandit.candidates import Candidate, start_of_rewards, starts_of
+from bandit.compiled import Tables, readout
 from bandit.features import FeatureSpace
 from bandit.learner import TrainingRow
 from bandit.scaling import Scaling
@@ -119,6 +121,11 @@ class Trial:
     def arguments(self) -> tuple[str, ...]:
         """Of every model."""
         return self._bank.vw.arguments
+
+    def tables(self, candidates: Sequence[int]) -> Tables:
+        """The weights of some candidates' models as they stand, in raw terms; see `bandit.compiled`."""
+        places = [place for models in zip(*map(self._task.models_of, candidates), strict=True) for place in models]
+        return readout(self._task.space, self.scaling, partial(self._bank.probe, places=places))
 
     def save(self) -> tuple[bytes, ...]:
         """Every model's bytes."""

@@ -114,13 +114,13 @@ class VwRegressors:
         """Each model with its learning state."""
         return tuple(model.save() for model in self._models)
 
-    def predict(self, namespaces: Namespaces) -> list[float]:
-        """Each model's linear prediction before any link or clipping; changes no state."""
+    def predict(self, namespaces: Namespaces, places: Sequence[int] | None = None) -> list[float]:
+        """Linear predictions before any link or clipping, of every model or of those at some places; changes no state."""
         owned = self._owned
         self._fill(owned, self._letters, namespaces)
         owned.setup_example()
         found = []
-        for workspace in self._workspaces:
+        for workspace in self._workspaces if places is None else [self._workspaces[place] for place in places]:
             _vw.predict(workspace, owned)
             found.append(float(owned.get_partial_prediction()))
         return found

@@ -290,8 +290,7 @@ class EngineDecider:
             self._serve()
 
     def _serve(self) -> None:
-        snapshot = self._learner.snapshot(watermark=self._n_decided)
-        scorer = self.kind.serve(self._engine.campaign, snapshot)
+        scorer = self.kind.live(self._engine.campaign, self._learner)
         self.n_snapshots += 1
         self._engine = self._engine.serving(Served(f"s{self.n_snapshots}", scorer))
         self._due = self.refresh.next_after(self._learner.n_learned)

@@ -129,5 +129,4 @@ class Rejection:
         learner.learn(TrainingRow(encoded, picks, reward, (reward,), (pick.propensity,), (pick.pmf.probabilities,)))
         if learner.n_learned % self.update_every:
             return engine
-        snapshot = learner.snapshot(watermark=learner.n_learned)
-        return engine.serving(Served(str(learner.n_learned), self.kind.serve(self.campaign, snapshot)))
+        return engine.serving(Served(str(learner.n_learned), self.kind.live(self.campaign, learner)))

@@ -58,7 +58,7 @@ class Diary:
 
 
 class Watched:
-    """A learner that notes how many decisions had been made when it learned each row, and how much each snapshot knew."""
+    """A learner that notes how many decisions had been made when it learned each row."""
 
     def __init__(self, learner, notes):
         self.learner, self.notes = learner, notes
@@ -72,7 +72,6 @@ class Watched:
         self.notes["learned"].append((self.n_learned, self.notes["decided"]))
 
     def snapshot(self, *, watermark):
-        self.notes["snapshots"].append((self.n_learned, watermark))
         return self.learner.snapshot(watermark=watermark)
 
 
@@ -87,7 +86,13 @@ class Counting(EngineDecider):
 def watched(engine, **settings):
     notes = {"learned": [], "snapshots": [], "decided": 0}
     kind = kind_of(engine)
-    decider = Counting([engine], replace(kind, fresh=lambda c: Watched(kind.fresh(c), notes)), **settings)
+
+    def live(campaign, learner):
+        notes["snapshots"].append((learner.n_learned, notes["decided"]))
+        return kind.live(campaign, learner.learner)
+
+    kind_watched = replace(kind, fresh=lambda c: Watched(kind.fresh(c), notes), live=live)
+    decider = Counting([engine], kind_watched, **settings)
     decider.notes = notes
     return decider, notes
 

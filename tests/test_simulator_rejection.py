@@ -131,6 +131,7 @@ def test_just_the_kept_rows_are_learned_each_once_with_what_was_logged():
         class Listening:
             n_learned = property(lambda _: learner.n_learned)
             snapshot = staticmethod(learner.snapshot)
+            heard = learner
 
             def learn(self, row):
                 learned.append(row)
@@ -138,8 +139,11 @@ def test_just_the_kept_rows_are_learned_each_once_with_what_was_logged():
 
         return Listening()
 
+    def live(campaign, listening):
+        return plain.kind.live(campaign, listening.heard)
+
     rows = [dataclasses.replace(row, reward=float(i)) for i, row in enumerate(drawn_log(1000, EQUAL, seed=3))]
-    replayed = dataclasses.replace(plain, kind=dataclasses.replace(plain.kind, fresh=listening)).replay(rows)
+    replayed = dataclasses.replace(plain, kind=dataclasses.replace(plain.kind, fresh=listening, live=live)).replay(rows)
     assert replayed == plain.replay(rows)
     kept = [rows[int(number)] for number in replayed.rewards]
     assert [(ARMS[row.picks[0]], row.reward) for row in learned] == [(row.arm, row.scaled_reward) for row in kept]
