@@ -36,6 +36,7 @@ class Decision:
         propensity: joint, the product of the picks' propensities.
         policy: who decided; "uniform" where the learner could not.
         snapshot: the snapshot it decided from, None for policies that need none.
+        candidate: which of the learner's candidates served, None where nobody competes.
         fallback: why the random policy decided in the learner's place, None where it did not.
         estimate: the reward the learner expected from this whole choice, before the draw; None without a model.
         decided_at: when, in UTC.
@@ -56,6 +57,7 @@ class Decision:
     estimate: float | None
     decided_at: datetime
     send_at: datetime | None = None
+    candidate: str | None = None
 
     @property
     def choice(self) -> dict[str, str]:

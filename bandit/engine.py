@@ -28,10 +28,11 @@ LONGEST_ID = 1000
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A snapshot ready to decide: its id, and the scorer made from it."""
+    """A snapshot ready to decide: its id, the scorer made from it, and which of the learner's candidates that is."""
 
     snapshot: str
     scorer: Scorer[Any]
+    candidate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class Engine:
             made.fallback,
             made.estimate,
             at.astimezone(UTC),
+            candidate=made.candidate,
         )
 
     def _decide_for(self, group: Group, context: EncodedContext, decision_id: str) -> _Made:
@@ -144,7 +146,11 @@ class Engine:
             positions.append(arm)
             picks.append(Pick(dimension.name, dimension.ids[arm], pmf.probabilities[arm], pmf))
             propensity *= pmf.probabilities[arm]
-        return _Made(tuple(picks), propensity, policy.name, served.snapshot if served else None, estimate)
+        if served is None:
+            return _Made(tuple(picks), propensity, policy.name)
+        return _Made(
+            tuple(picks), propensity, policy.name, served.snapshot, served.candidate or None, estimate=estimate
+        )
 
 
 class _Made(NamedTuple):
@@ -153,8 +159,9 @@ class _Made(NamedTuple):
     picks: tuple[Pick, ...]
     propensity: float
     policy: str
-    snapshot: str | None
-    estimate: float | None
+    snapshot: str | None = None
+    candidate: str | None = None
+    estimate: float | None = None
     fallback: str | None = None
 
 

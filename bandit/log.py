@@ -21,6 +21,7 @@ ROW_COLUMNS = (
     "send_at",
     "policy",
     "snapshot",
+    "candidate",
     "fallback",
     "propensity",
     "estimate",
@@ -65,6 +66,7 @@ class LoggedDecision:
     state: str = State.PENDING
     sent_at: datetime | None = None
     reward: float | None = None
+    candidate: str | None = None
 
     @classmethod
     def of(cls, decision: Decision, seq: int) -> LoggedDecision:
@@ -87,6 +89,7 @@ class LoggedDecision:
             decision.estimate,
             decision.decided_at,
             decision.send_at,
+            candidate=decision.candidate,
         )
 
 

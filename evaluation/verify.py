@@ -16,6 +16,7 @@ from bandit.campaign import Campaign
 from bandit.context import Context
 from bandit.draw import draw, position_of
 from bandit.eligibility import Eligibility
+from bandit.engine import Served
 from bandit.errors import BrokenSnapshot, EngineError
 from bandit.estimates import NO_ESTIMATES
 from bandit.group import Group
@@ -74,13 +75,13 @@ class Recomputation:
         campaign: whose log it is.
         policies: who decided for each group; the random group's also decides where the learner could not.
         salt: of the draws.
-        scorer_of: loads a snapshot by its id; raises BrokenSnapshot.
+        served_by: loads a snapshot by its id; raises BrokenSnapshot.
     """
 
     campaign: Campaign
     policies: Mapping[Group, Policy]
     salt: bytes
-    scorer_of: Callable[[str], Scorer[Any]]
+    served_by: Callable[[str], Served]
 
 
 def verify_rows(rows: Iterable[LoggedDecision], by: Recomputation) -> dict[str, Check]:
@@ -113,7 +114,7 @@ class _Verifier:
         self._groups: dict[str, str] = {}
         self._broken: dict[str, BrokenSnapshot] = {}
         # Rows name snapshots roughly in order, so a few are enough.
-        self._scorer = lru_cache(maxsize=4)(self._load)
+        self._served = lru_cache(maxsize=4)(self._load)
 
     def problems(self, row: LoggedDecision) -> Iterator[Problem]:
         """Everything wrong with one row."""
@@ -209,16 +210,22 @@ class _Verifier:
         policy = self._by.policies[Group(row.group)]
         if policy.name != row.policy:
             raise EngineError(f"the row names policy {row.policy!r}, group {row.group!r} has {policy.name!r}")
-        return policy, self._scorer(row.snapshot) if row.snapshot else None
+        if row.snapshot is None:
+            return policy, None
+        served = self._served(row.snapshot)
+        # Rows written before candidates were named have none.
+        if row.candidate not in {None, served.candidate}:
+            raise EngineError(f"the row names candidate {row.candidate!r}, in its snapshot {served.candidate!r} serves")
+        return policy, served.scorer
 
     def _stages(self, row: LoggedDecision) -> Iterator[tuple[Any, str, tuple[float, ...], float]]:
         return zip(self._dimensions, row.arms, row.pmfs, row.propensities, strict=True)
 
-    def _load(self, snapshot: str) -> Scorer[Any]:
+    def _load(self, snapshot: str) -> Served:
         if snapshot in self._broken:
             raise self._broken[snapshot]
         try:
-            return self._by.scorer_of(snapshot)
+            return self._by.served_by(snapshot)
         except BrokenSnapshot as error:
             self._broken[snapshot] = error
             raise

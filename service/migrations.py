@@ -85,3 +85,9 @@ def m004_create_snapshots(db: Database) -> None:
         not_null={"log_id", "snapshot", "promoted_at", "reason"},
         strict=True,
     )
+
+
+@migrations()
+def m005_add_candidate_to_decisions(db: Database) -> None:
+    """Several candidates learn the same rows; each decision names the one that served it."""
+    db.execute("ALTER TABLE decisions ADD COLUMN candidate TEXT")

@@ -17,9 +17,11 @@ from bandit.log import LoggedDecision
 
 DECIDED = (
     "log_id", "decision_id", "customer_key", '"group"', "context", "arms", "propensities", "pmf", "propensity",
-    "policy", "snapshot", "fallback", "estimate", "decided_at", "send_at",
+    "policy", "snapshot", "fallback", "estimate", "decided_at", "send_at", "candidate",
 )  # fmt: skip
 """The columns that never change, in the order in which the chain covers them."""
+_FIRST = DECIDED.index("candidate")
+"""Columns from here on were added later: the chain covers them, by name, where they hold something."""
 
 BECAME = ("state", "sent_at", "reward")
 READ = ", ".join(("seq", *DECIDED, *BECAME))
@@ -66,12 +68,18 @@ def decided_values(decision: Decision, *, log_id: int) -> DecidedValues:
         else decision.estimate + 0.0,  # SQLite has no -0.0, and the chain would miss it
         stamp(decision.decided_at),
         None if decision.send_at is None else stamp(decision.send_at),
+        decision.candidate,
     )
 
 
 def next_chain(chain: bytes, values: Sequence[Any]) -> bytes:
-    """The chain after a row: a hash over the chain before it and the row's never-changing values."""
-    return hashlib.blake2b(chain + msgspec.msgpack.encode(values), digest_size=16).digest()
+    """The chain after a row: a hash over the chain before it and the row's never-changing values.
+
+    Rows written before a column was added have nothing in it, and the chain they were written with.
+    """
+    added = [pair for pair in zip(DECIDED[_FIRST:], values[_FIRST:], strict=True) if pair[1] is not None]
+    covered = msgspec.msgpack.encode((*values[:_FIRST], *added))
+    return hashlib.blake2b(chain + covered, digest_size=16).digest()
 
 
 def logged_of(row: Sequence[Any], campaign: Campaign) -> LoggedDecision:
@@ -116,6 +124,7 @@ def _logged_of(values: dict[str, Any], campaign: Campaign) -> LoggedDecision:
         state=values["state"],
         sent_at=moment_of(values["sent_at"]),
         reward=values["reward"],
+        candidate=values["candidate"],
     )
 
 

@@ -74,6 +74,7 @@ class DecisionAnswer(BaseModel):
     propensity: float
     policy: str
     snapshot: str | None
+    candidate: str | None = Field(description="Which of the learner's candidates served; null where nobody competes.")
     fallback: str | None
     decided_at: datetime
     send_at: datetime | None

@@ -104,7 +104,8 @@ class Trainer:
         name = self.serving_name()
         if name is None:
             return None
-        return Served(name, self._kind.serve(self._log.campaign, load_snapshot(self._store.reader(), name)))
+        loaded = load_snapshot(self._store.reader(), name)
+        return Served(name, self._kind.serve(self._log.campaign, loaded), loaded.candidate)
 
     def serving_name(self) -> str | None:
         """Id of the serving snapshot."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from bandit.campaign import Campaign
+from bandit.engine import Served
 from bandit.errors import UnusableLog
 from bandit.group import Group
-from bandit.learner import Scorer
 from bandit.learners import learner_for
 from bandit.log import LoggedDecision
 from evaluation.propensity_honesty import inverse_propensity_test
@@ -61,13 +60,14 @@ def _verify_log(store: Store, log: Log, watch: Watch) -> list[Check]:
     policies = group_policies(campaign)
     kind = learner_for(campaign.learner, policies[Group.LEARNER].needs)
 
-    def scorer_of(snapshot: str) -> Scorer[Any]:
-        return kind.serve(campaign, load_snapshot(reader, snapshot))
+    def served_by(snapshot: str) -> Served:
+        loaded = load_snapshot(reader, snapshot)
+        return Served(snapshot, kind.serve(campaign, loaded), loaded.candidate)
 
     audit = _Audit(campaign)
     readable = Check("readable", "each row's columns hold values of their types")
     found = store.decisions(log, unreadable=lambda _, error: readable.fail(str(error)))
-    by_row = verify_rows(audit.watching(watch(found)), Recomputation(campaign, policies, store.salt, scorer_of))
+    by_row = verify_rows(audit.watching(watch(found)), Recomputation(campaign, policies, store.salt, served_by))
     readable.n_checked = by_row["pmf"].n_checked + readable.n_failed
     snapshots = check_snapshots(reader, log)
     return [readable, *by_row.values(), check_rewards(reader, log), snapshots, *audit.checks()]

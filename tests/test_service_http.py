@@ -13,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 import service.store
+from bandit.candidates import CANDIDATES, FIRST
 from service.app import create_app
 from service.serving import Serving
 from service.store import Store
@@ -238,6 +239,14 @@ def test_a_message_that_was_not_sent_is_void(http):
 
 def test_a_process_that_lives_says_so(http):
     assert http.client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_an_answer_and_its_receipt_name_the_candidate_that_served(http):
+    assert http.decide(decision_id="d1").json()["candidate"] is None
+    http.wait(hours=73)
+    http.serving.train()
+    answers = [http.decide(decision_id="d2").json(), http.show("d2")]
+    assert [answer["candidate"] for answer in answers] == [CANDIDATES[FIRST].name] * 2
 
 
 def test_a_service_is_ready_without_a_snapshot_and_says_who_decides(http):

@@ -35,8 +35,11 @@ def older(tmp_path, today):
         connection.execute("ATTACH ? AS today", (str(today.path),))
         found = connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall()
         tables = {name for (name,) in found} - {"_sqlite_migrations", "sqlite_sequence"}
-        for table in sorted(tables, key=["keys", "logs", "decisions", "head", "outcomes"].index):
-            connection.execute(f"INSERT OR REPLACE INTO main.{table} SELECT * FROM today.{table}")
+        for table in sorted(
+            tables, key=["keys", "logs", "decisions", "head", "outcomes", "snapshots", "promotions"].index
+        ):
+            columns = ", ".join(f'"{row[1]}"' for row in connection.execute(f"PRAGMA main.table_info({table})"))
+            connection.execute(f"INSERT OR REPLACE INTO main.{table} ({columns}) SELECT {columns} FROM today.{table}")
         connection.close()
         return path, tables
 

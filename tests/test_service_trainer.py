@@ -196,6 +196,9 @@ def test_a_trained_snapshot_decides_the_next_rows_and_is_named_in_them(campaign)
     campaign.train(4)
     learner = [d for d in campaign.decide(40, 4) if d.group is Group.LEARNER]
     assert {(d.snapshot, d.fallback) for d in learner} == {("s00001", None)}
+    served = load_snapshot(campaign.store.reader(), "s00001").candidate
+    assert bool(served) == (campaign.log.campaign.policy.name != "native")  # native explorers have nobody to compete
+    assert {campaign.store.decision(d.decision_id, campaign.log).candidate for d in learner} == {served or None}
     campaign.train(8)
     assert {d.snapshot for d in campaign.decide(40, 8) if d.group is Group.LEARNER} == {"s00002"}
 

@@ -269,6 +269,7 @@ def test_a_deleted_row_is_missed_by_the_snapshots_even_where_all_rows_were_chain
         ("policy", "uniform", "recomputed"),
         ("snapshot", "s00001", "recomputed"),
         ("snapshot", None, "recomputed"),
+        ("candidate", "steady-0.4", "recomputed"),
         ("snapshot", "s00099", "snapshot"),
         ("fallback", "the model was ill", "recomputed"),
         ("decision_id", "another id of 3", "draw"),

@@ -43,6 +43,7 @@ class Answer(msgspec.Struct, frozen=True):
     propensity: float
     policy: str
     snapshot: str | None
+    candidate: str | None
     fallback: str | None
     decided_at: datetime
     send_at: datetime | None
@@ -138,6 +139,7 @@ def answer_of(decision: Decision | LoggedDecision, serving: Serving) -> Answer:
         decision.propensity,
         decision.policy,
         decision.snapshot,
+        decision.candidate,
         decision.fallback,
         decision.decided_at,
         decision.send_at,
