@@ -23,6 +23,8 @@ ARM_WEIGHT = 0.8
 WORD = re.compile(r"[^\W_]+")
 BRACES = re.compile(r"\{[{%#].*?[}%#]\}", re.DOTALL)
 NamedFeature = tuple[str, float]
+Numbers = Mapping[str, tuple[float, float]]
+"""Numeric arm feature to the mean and the standard deviation it is measured by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,13 @@ class FeatureSpace:
         context: names of the context features, in the order of `Schema.features`.
         arms: for each dimension, for each arm, its named features with their values.
         interactions: whether dimensions interact with each other (the context always interacts with each dimension).
+        numbers: for each dimension, what the numeric features of its arms are measured by.
     """
 
     context: tuple[str, ...]
     arms: tuple[tuple[tuple[NamedFeature, ...], ...], ...]
     interactions: bool
+    numbers: tuple[Numbers, ...] = ()
 
     @classmethod
     def of(cls, campaign: Campaign) -> FeatureSpace:
@@ -46,10 +50,22 @@ class FeatureSpace:
         return cls(campaign.schema.features, arms, campaign.policy.interactions)
 
     @classmethod
-    def graded(cls, campaign: Campaign) -> FeatureSpace:
-        """The same with arms of equal weight, and with the words of their texts; see `graded_arms`."""
-        arms = tuple(graded_arms(dimension.arms) for dimension in campaign.dimensions)
-        return cls(campaign.schema.features, arms, campaign.policy.interactions)
+    def graded(cls, campaign: Campaign, numbers: Sequence[Numbers] = ()) -> FeatureSpace:
+        """The same with arms of equal weight, and with the words of their texts; see `graded_arms`.
+
+        Args:
+            campaign: whose arms.
+            numbers: for the first dimensions, what numeric features were measured by when a model began: a new arm must
+                not move what is known of the old ones. The campaign's own arms say it for names that are not there.
+        """
+        own = [numbers_of(dimension.arms) for dimension in campaign.dimensions]
+        measured = [
+            {**mine, **{n: kept[n] for n in mine.keys() & kept.keys()}}
+            for mine, kept in zip(own, numbers, strict=False)
+        ]
+        every = (*measured, *own[len(measured) :])
+        arms = tuple(graded_arms(d.arms, by) for d, by in zip(campaign.dimensions, every, strict=True))
+        return cls(campaign.schema.features, arms, campaign.policy.interactions, every)
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -96,21 +112,21 @@ def arm_features(arm: Arm) -> tuple[NamedFeature, ...]:
     return ((f"id:{arm.id}", 1.0), *declared)
 
 
-def graded_arms(arms: Sequence[Arm]) -> tuple[tuple[NamedFeature, ...], ...]:
+def graded_arms(arms: Sequence[Arm], numbers: Numbers | None = None) -> tuple[tuple[NamedFeature, ...], ...]:
     """Every arm as features whose squares sum to the same, whatever is known about it.
 
     Half of it is the arm's own; the other half is shared evenly between its declared features and the words of its text,
     so that an arm never sent begins where the arms most like it stand, and moves away as fast as any other. Numbers are
-    measured from the average arm, in standard deviations.
+    measured from the average arm, in standard deviations: of these arms, unless `numbers` says otherwise.
 
     >>> [(name, round(value, 3)) for name, value in graded_arms([Arm("vip", text="VIP perks")])[0]]
     [('id:vip', 0.566), ('word:perks', 0.4), ('word:vip', 0.4)]
     """
-    numbers = _standardised(arms)
-    return tuple(_graded(arm, numbers) for arm in arms)
+    by = numbers_of(arms) if numbers is None else numbers
+    return tuple(_graded(arm, by) for arm in arms)
 
 
-def _graded(arm: Arm, numbers: Mapping[str, tuple[float, float]]) -> tuple[NamedFeature, ...]:
+def _graded(arm: Arm, numbers: Numbers) -> tuple[NamedFeature, ...]:
     declared = [
         (f"{name}={value}", 1.0)
         if isinstance(value, str)
@@ -126,7 +142,7 @@ def _graded(arm: Arm, numbers: Mapping[str, tuple[float, float]]) -> tuple[Named
     return ((f"id:{arm.id}", ARM_WEIGHT * math.sqrt(0.5)), *shared)
 
 
-def _standardised(arms: Sequence[Arm]) -> dict[str, tuple[float, float]]:
+def numbers_of(arms: Sequence[Arm]) -> dict[str, tuple[float, float]]:
     """Mean and standard deviation of each numeric feature over the arms that declare it."""
     names = {name for arm in arms for name, value in arm.features.items() if not isinstance(value, str)}
     found = {}

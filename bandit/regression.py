@@ -9,7 +9,7 @@ side by side (`bandit.candidates`), and the one that predicts best serves (`band
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bandit.bank import Bank
 from bandit.campaign import Campaign, Option
@@ -102,7 +102,7 @@ class RegressionLearner:
     def snapshot(self, *, watermark: int) -> Snapshot:
         """Freeze all models together."""
         trial = self.trial
-        state = RegressionState.of(self._task.space.context, trial, self._kept_back)
+        state = RegressionState.of(self._task.space, trial, self._kept_back)
         return Snapshot(
             self._campaign.content_hash,
             self._task.learner,
@@ -121,6 +121,7 @@ class RegressionLearner:
 
     def _resume(self, snapshot: Snapshot) -> None:
         state = checked_state(self._campaign, self._task, snapshot)
+        self._task = replace(self._task, space=FeatureSpace.graded(self._campaign, state.numbers))
         if state.kept_back:
             self._kept_back = state.rows
             return
@@ -185,13 +186,13 @@ def _scorer(campaign: Campaign, tables: Tables, n_learned: int) -> CompiledScore
 
 def compile_snapshot(campaign: Campaign, snapshot: Snapshot) -> Tables:
     """Load the models of a snapshot's serving candidate and read their weights out."""
-    bank, scaling = _serving_bank(campaign, snapshot)
-    return readout(FeatureSpace.graded(campaign), scaling, bank.probe)
+    space, bank, scaling = _serving_bank(campaign, snapshot)
+    return readout(space, scaling, bank.probe)
 
 
 def reference_score(campaign: Campaign, snapshot: Snapshot, row: TrainingRow) -> tuple[float, ...]:
     """What Vowpal Wabbit itself predicts for a whole choice, one linear prediction a model; the tables must agree."""
-    return tuple(_serving_bank(campaign, snapshot)[0].predict(row))
+    return tuple(_serving_bank(campaign, snapshot)[1].predict(row))
 
 
 def standing_of(snapshot: Snapshot) -> dict[str, object]:
@@ -211,16 +212,18 @@ def standing_of(snapshot: Snapshot) -> dict[str, object]:
 
 def whole_bank(campaign: Campaign, task: Task, snapshot: Snapshot) -> tuple[Bank, Scaling]:
     """The models of all candidates, ready to be asked."""
-    scaling = checked_state(campaign, task, snapshot).scaling
-    return Bank(task.space, scaling, snapshot.arguments, snapshot.models), scaling
+    state = checked_state(campaign, task, snapshot)
+    space = FeatureSpace.graded(campaign, state.numbers)
+    return Bank(space, state.scaling, snapshot.arguments, snapshot.models), state.scaling
 
 
-def _serving_bank(campaign: Campaign, snapshot: Snapshot) -> tuple[Bank, Scaling]:
+def _serving_bank(campaign: Campaign, snapshot: Snapshot) -> tuple[FeatureSpace, Bank, Scaling]:
     task = task_of(campaign)
     state = checked_state(campaign, task, snapshot)
     places = task.models_of(state.validation[1])
     arguments, models = [snapshot.arguments[p] for p in places], [snapshot.models[p] for p in places]
-    return Bank(task.space, state.scaling, arguments, models), state.scaling
+    space = FeatureSpace.graded(campaign, state.numbers)
+    return space, Bank(space, state.scaling, arguments, models), state.scaling
 
 
 def checked_state(campaign: Campaign, task: Task, snapshot: Snapshot) -> RegressionState:

@@ -8,6 +8,7 @@ import msgspec
 
 from bandit.context import EncodedContext
 from bandit.errors import BrokenSnapshot
+from bandit.features import FeatureSpace
 from bandit.learner import TrainingRow
 from bandit.scaling import Scaling
 from bandit.trial import Trial
@@ -24,6 +25,7 @@ class RegressionState(msgspec.Struct, array_like=True, frozen=True):
         means, scales: of the context features.
         validation: losses and who serves.
         kept_back: rows from which all of this will be measured again, while there are few; empty once it stands.
+        numbers: for each dimension, what numeric arm features are measured by (`bandit.features.Numbers`).
     """
 
     features: tuple[str, ...]
@@ -31,12 +33,14 @@ class RegressionState(msgspec.Struct, array_like=True, frozen=True):
     scales: tuple[float, ...]
     validation: ValidationState
     kept_back: list[KeptRow]
+    numbers: list[dict[str, tuple[float, float]]] = []
 
     @classmethod
-    def of(cls, features: tuple[str, ...], trial: Trial, rows: Sequence[TrainingRow]) -> RegressionState:
+    def of(cls, space: FeatureSpace, trial: Trial, rows: Sequence[TrainingRow]) -> RegressionState:
         """From a trial, and the rows that wait for it to stand."""
         kept = [(row.context.indices, row.context.weights, row.picks, row.reward, row.labels) for row in rows]
-        return cls(features, trial.scaling.means, trial.scaling.scales, trial.validation.state(), kept)
+        scaling, numbers = trial.scaling, [dict(by) for by in space.numbers]
+        return cls(space.context, scaling.means, scaling.scales, trial.validation.state(), kept, numbers)
 
     def in_order_of(self, features: Sequence[str]) -> RegressionState:
         """The same for a file that lists its fields in another order, which changes nothing."""
@@ -44,7 +48,7 @@ class RegressionState(msgspec.Struct, array_like=True, frozen=True):
         moved = {place[name]: index for index, name in enumerate(features)}
         means, scales = ([part[place[name]] for name in features] for part in (self.means, self.scales))
         kept = [(tuple(moved[index] for index in row[0]), *row[1:]) for row in self.kept_back]
-        return RegressionState(tuple(features), tuple(means), tuple(scales), self.validation, kept)
+        return RegressionState(tuple(features), tuple(means), tuple(scales), self.validation, kept, self.numbers)
 
     @classmethod
     def decoded(cls, data: bytes) -> RegressionState:

@@ -10,30 +10,42 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from bandit.bootstrap import BOOTSTRAP
+from bandit.bootstrap import task_of as bootstrap_task
 from bandit.campaign import Campaign
 from bandit.context import Context, ContextValue, EncodedContext
 from bandit.errors import BrokenSnapshot, InvalidContext, InvalidOutcome
 from bandit.fault import shown
+from bandit.features import FeatureSpace
 from bandit.learner import LearnerKind, TrainingRow
-from bandit.regression import MOST_KEPT_BACK, NAME, checked_state, task_of
+from bandit.regression import MOST_KEPT_BACK, REGRESSION, checked_state, reward_bounds
+from bandit.regression import task_of as regression_task
 from bandit.regression_state import RegressionState
 from bandit.scaling import INDICATOR, SPREAD
+from bandit.schema import ContextField, NumericField, Schema
 from bandit.snapshot import Snapshot
+from bandit.trial import Task
 
 UNKNOWN_SPREAD = 0.3
 """Standard deviation, as a share of its declared range, that a new number is thought to have: that of a uniform one."""
 
 
-def carry_over(old: Campaign, snapshot: Snapshot, new: Campaign) -> Snapshot:
+_TASKS: Mapping[str, Callable[[Campaign], Task]] = {REGRESSION.name: regression_task, BOOTSTRAP.name: bootstrap_task}
+"""Learners whose snapshots can be carried over, and what each has to learn of a campaign."""
+
+
+def carry_over(old: Campaign, snapshot: Snapshot, new: Campaign, kind: LearnerKind) -> Snapshot:
     """A former campaign's snapshot as the first one of another campaign.
 
     Args:
         old: the campaign it was trained for.
-        snapshot: of the `regression` learner.
-        new: may have other arms, arm features and context fields, and more dimensions after the old ones.
+        snapshot: of the `regression` or the `bootstrap` learner.
+        new: may have other arms, arm features, context fields and ranges of numbers, and more dimensions after the old
+            ones.
+        kind: the new campaign's learner.
 
     Returns:
         A snapshot that has learned from none of the new campaign's decisions: its watermark is 0.
@@ -41,33 +53,41 @@ def carry_over(old: Campaign, snapshot: Snapshot, new: Campaign) -> Snapshot:
     Raises:
         BrokenSnapshot: if the models cannot mean the same in the new campaign; names what differs.
     """
-    _refuse_what_differs(old, snapshot, new)
-    state = checked_state(old, task_of(old), snapshot)
+    _refuse_another_learner(snapshot, kind)
+    before, after = _TASKS[kind.name](old), _TASKS[kind.name](new)
+    _refuse_what_differs(old, before, new, after)
+    state = checked_state(old, before, snapshot)
     if state.kept_back:
         raise BrokenSnapshot(
             f"the snapshot has seen {snapshot.n_learned} decisions, too few to say even where to start (up to "
             f"{MOST_KEPT_BACK} are kept back for that). Learn from the log instead: manyarm learn --from-log FILE."
         )
-    task = task_of(new)
-    known = dict(zip(state.features, zip(state.means, state.scales, strict=True), strict=True))
-    unknown = [(0.0, SPREAD / UNKNOWN_SPREAD if numeric else INDICATOR) for numeric in task.numeric]
-    pairs = [known.get(name, other) for name, other in zip(task.space.context, unknown, strict=True)]
-    means, scales = zip(*pairs, strict=True) if pairs else ((), ())
-    moved = RegressionState(task.space.context, means, scales, state.validation, [])
-    arguments = tuple(_under(argument, task.shared) for argument in snapshot.arguments)
+    means, scales = _moved_scaling(old, state, new)
+    moved = RegressionState(after.space.context, means, scales, state.validation, [], _kept_numbers(old, state))
+    arguments = tuple(_under(argument, after.shared) for argument in snapshot.arguments)
     return replace(snapshot, campaign_hash=new.content_hash, arguments=arguments, watermark=0, state=moved.encoded())
 
 
-def _refuse_what_differs(old: Campaign, snapshot: Snapshot, new: Campaign) -> None:
-    before, after = task_of(old), task_of(new)
+def _refuse_another_learner(snapshot: Snapshot, kind: LearnerKind) -> None:
+    if kind.name not in _TASKS or snapshot.learner != kind.name:
+        raise BrokenSnapshot(
+            f"this snapshot cannot be carried over: it is of learner {snapshot.learner!r}, the campaign's is {kind.name!r}, "
+            f"and only {' and '.join(_TASKS)} hand on what they learned, each to its own kind. Learn from the former "
+            "campaign's log instead: manyarm learn --from-log FILE."
+        )
+
+
+def _refuse_what_differs(old: Campaign, before: Task, new: Campaign, after: Task) -> None:
     places = {dimension.name: place for place, dimension in enumerate(old.dimensions)}
     moved = [d.name for place, d in enumerate(new.dimensions) if places.get(d.name, place) != place]
     replaced = [d.name for place, d in enumerate(new.dimensions) if d.name not in places and place < len(places)]
+    same_target = bool(before.worths) == bool(after.worths)
     differs = {
-        f"its learner is {snapshot.learner!r}": snapshot.learner != NAME,
         "the outcome types differ": old.reward.types != new.reward.types,
-        "[learner] target differs": bool(before.worths) != bool(after.worths),
-        "[learner] learning_rate differs": before.candidates != after.candidates,
+        "[learner] target differs": not same_target,
+        "[learner] learning_rate or members differ": before.candidates != after.candidates,
+        # A model of the reward itself has the old worths in it; models of outcomes do not.
+        "the worths of outcomes differ": same_target and not after.worths and old.reward.events != new.reward.events,
         f"dimensions stand elsewhere: {', '.join(moved + replaced)}": bool(moved + replaced),
     }
     found = [what for what, is_so in differs.items() if is_so]
@@ -76,6 +96,39 @@ def _refuse_what_differs(old: Campaign, snapshot: Snapshot, new: Campaign) -> No
             f"this snapshot cannot be carried over: {'; '.join(found)}. Its weights would mean something else here. Learn "
             "from the former campaign's log instead: manyarm learn --from-log FILE."
         )
+
+
+def _moved_scaling(old: Campaign, state: RegressionState, new: Campaign) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Means and scales by which the new campaign's features mean to the models what the old ones meant."""
+    known = dict(zip(state.features, zip(state.means, state.scales, strict=True), strict=True))
+    known |= {
+        f"{name}#": _in_new_range(*known[f"{name}#"], before, after)
+        for name, (before, after) in _ranges(old, new).items()
+    }
+    unknown = [(0.0, SPREAD / UNKNOWN_SPREAD if numeric else INDICATOR) for numeric in new.schema.numeric]
+    pairs = [known.get(name, other) for name, other in zip(new.schema.features, unknown, strict=True)]
+    return tuple(mean for mean, _ in pairs), tuple(scale for _, scale in pairs)
+
+
+def _ranges(old: Campaign, new: Campaign) -> dict[str, tuple[NumericField, NumericField]]:
+    """Numbers that both campaigns learn from, as each declares them."""
+    earlier = {item.name: item for item in old.schema.fields if isinstance(item, NumericField) and not item.protected}
+    return {
+        item.name: (earlier[item.name], item)
+        for item in new.schema.fields
+        if isinstance(item, NumericField) and not item.protected and item.name in earlier
+    }
+
+
+def _in_new_range(mean: float, scale: float, before: NumericField, after: NumericField) -> tuple[float, float]:
+    """A number is learned from as (x - mean) * scale, where x is its place in a declared range: the same, in another."""
+    width, new_width = before.high - before.low, after.high - after.low
+    return (mean * width + before.low - after.low) / new_width, scale * new_width / width
+
+
+def _kept_numbers(old: Campaign, state: RegressionState) -> list[dict[str, tuple[float, float]]]:
+    """What the old models measure numeric arm features by."""
+    return [dict(by) for by in FeatureSpace.graded(old, state.numbers).numbers]
 
 
 def _under(argument: str, shared: str) -> str:
@@ -90,7 +143,7 @@ class HistoricalSend:
 
     Attributes:
         context: name to value; names that the campaign does not declare are left out, values that do not fit count as
-            missing.
+            missing, and are counted.
         choice: dimension to arm id.
         reward: in reward units; None if it is not known.
         outcome_types: what happened; None if only the reward is known.
@@ -106,14 +159,22 @@ class HistoricalSend:
 
 @dataclass(slots=True)
 class LearnedLog:
-    """What came of learning a log: the snapshot, and why some rows could not teach anything."""
+    """What came of learning a log.
+
+    Attributes:
+        snapshot: None if no row fitted.
+        n_learned: rows learned.
+        skipped: how many rows taught nothing, by reason.
+        unfit: context field to how many of its values did not fit the campaign and counted as missing.
+    """
 
     snapshot: Snapshot | None = None
     n_learned: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    unfit: Counter[str] = field(default_factory=Counter)
 
 
-def learn_log(campaign: Campaign, kind: LearnerKind, sends: Iterable[HistoricalSend]) -> LearnedLog:
+def learn_log(campaign: Campaign, kind: LearnerKind, sends: Iterable[HistoricalSend | str]) -> LearnedLog:
     """Teach a fresh learner a historical log, as if its sends had been the campaign's own.
 
     The regression learns rows unweighted: it models what follows a choice in a context, which does not depend on how the
@@ -122,18 +183,20 @@ def learn_log(campaign: Campaign, kind: LearnerKind, sends: Iterable[HistoricalS
     Args:
         campaign: what is to begin warm.
         kind: its learner.
-        sends: in time order.
+        sends: in time order; in place of a row that cannot be read, the reason.
 
     Returns:
-        A snapshot with watermark 0, or none if no row fitted; and how many rows were skipped for which reason.
+        A snapshot with watermark 0, or none if no row fitted; and what was skipped for which reason.
 
     Raises:
         InvalidOutcome: if rewards cannot be told apart into the campaign's outcome types.
     """
-    learner, learned = kind.fresh(campaign), LearnedLog()
+    learner, learned, schema = kind.fresh(campaign), LearnedLog(), _lenient(campaign.schema)
     for send in sends:
-        row = _row_of(campaign, send, learned.skipped)
-        if row is not None:
+        row = send if isinstance(send, str) else _row_of(campaign, schema, send, learned.unfit)
+        if isinstance(row, str):
+            learned.skipped[row] += 1
+        else:
             learner.learn(row)
             learned.n_learned += 1
     if learned.n_learned:
@@ -141,22 +204,22 @@ def learn_log(campaign: Campaign, kind: LearnerKind, sends: Iterable[HistoricalS
     return learned
 
 
-def _row_of(campaign: Campaign, send: HistoricalSend, skipped: Counter[str]) -> TrainingRow | None:
+def _row_of(campaign: Campaign, schema: Schema, send: HistoricalSend, unfit: Counter[str]) -> TrainingRow | str:
+    """The row that a send teaches, or why it teaches nothing."""
     missing = [d.name for d in campaign.dimensions if d.name not in send.choice]
     strange = [d.name for d in campaign.dimensions if d.name in send.choice and send.choice[d.name] not in d]
     if missing or strange:
-        skipped[f"no arm of dimension {missing[0]!r}" if missing else f"an arm {strange[0]!r} does not have"] += 1
-        return None
-    types = _types_of(campaign, send)
-    picks = campaign.picks_of(send.choice)
+        return f"no arm of dimension {missing[0]!r}" if missing else f"an arm {strange[0]!r} does not have"
     propensities = tuple(send.propensities.get(d.name, 1.0 / len(d.arms)) for d in campaign.dimensions)
     if not all(0.0 < propensity <= 1.0 for propensity in propensities):
-        skipped["a propensity outside (0, 1]"] += 1
-        return None
-    known = campaign.reward
+        return "a propensity outside (0, 1]"
+    types, known, picks = _types_of(campaign, send), campaign.reward, campaign.picks_of(send.choice)
     reward = known.reward_of(types) if send.reward is None or types else send.reward
+    low, high = reward_bounds(campaign)
+    if not low <= reward <= high:
+        return f"a reward outside [{low:g}, {high:g}], which no outcomes of this campaign give"
     return TrainingRow(
-        _encoded(campaign, send.context),
+        _encoded(schema, send.context, unfit),
         picks,
         reward,
         known.labels_of(types),
@@ -180,20 +243,27 @@ def _types_of(campaign: Campaign, send: HistoricalSend) -> frozenset[str]:
     )
 
 
-def _encoded(campaign: Campaign, context: Mapping[str, ContextValue]) -> EncodedContext:
-    """The context as far as the campaign knows its names; values that do not fit are missing ones."""
-    declared = {item.name: context.get(item.name) for item in campaign.schema.fields}
+def _lenient(schema: Schema) -> Schema:
+    """The same features with nothing required: a log need not know what a decision must."""
+    return Schema(tuple(replace(item, required=False) for item in schema.fields))  # type: ignore[type-var]
+
+
+def _encoded(schema: Schema, context: Mapping[str, ContextValue], unfit: Counter[str]) -> EncodedContext:
+    """The context as far as the schema knows its names; values that do not fit are missing ones, and counted."""
+    declared = {item.name: context.get(item.name) for item in schema.fields}
     try:
-        return campaign.schema.encode(Context(declared))
+        return schema.encode(Context(declared))
     except InvalidContext:
-        return campaign.schema.encode(Context({name: _fitting(campaign, name, v) for name, v in declared.items()}))
+        fitting = {name: _fitting(schema[name], value) for name, value in declared.items()}
+        unfit.update(name for name, value in declared.items() if value is not None and fitting[name] is None)
+        return schema.encode(Context(fitting))
 
 
-def _fitting(campaign: Campaign, name: str, value: ContextValue) -> ContextValue:
+def _fitting(item: ContextField, value: ContextValue) -> ContextValue:
     if value is None:
         return None
     try:
-        return campaign.schema[name].encode(value)[0]
+        return item.encode(value)[0]
     except InvalidContext:
         return None
 

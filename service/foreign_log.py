@@ -74,7 +74,7 @@ class ForeignLog:
         Raises:
             UnusableLog: naming the row, what was found, and what to do.
         """
-        _require_columns(path, columns)
+        require_columns(path, columns)
         seen = _Seen(values={name: set() for name in columns.context})
         for number, cells in enumerate(read_rows(path), start=1):
             _look(seen, number, cells, columns)
@@ -111,7 +111,12 @@ class ForeignLog:
             )
 
 
-def _require_columns(path: Path, columns: ColumnMap) -> None:
+def require_columns(path: Path, columns: ColumnMap) -> None:
+    """Refuse a mapping that names columns the file does not have, or as context what is not known before the draw.
+
+    Raises:
+        UnusableLog: naming them.
+    """
     leaks = {columns.arm, columns.reward, columns.propensity} & set(columns.context)
     if leaks or len(set(columns.context)) < len(columns.context):
         raise UnusableLog(
@@ -120,7 +125,7 @@ def _require_columns(path: Path, columns: ColumnMap) -> None:
         )
     found = columns_in(path)
     wanted = [columns.arm, columns.reward, *columns.context]
-    if _number(columns.propensity) is None:
+    if number_in(columns.propensity) is None:
         wanted.append(columns.propensity)
     missing = [name for name in wanted if name not in found]
     if missing:
@@ -151,7 +156,7 @@ def _look(seen: _Seen, number: int, cells: Cells, columns: ColumnMap) -> None:
 def _look_at_context(seen: _Seen, name: str, cell: object) -> None:
     if cell is None or cell == "":
         return
-    value = _number(cell)
+    value = number_in(cell)
     if value is None:
         seen.texts.add(name)
     else:
@@ -178,11 +183,11 @@ def _field(name: str, seen: _Seen) -> ContextField:
 def _value(item: ContextField, cell: object) -> ContextValue:
     if cell is None or cell == "":
         return None
-    return _number(cell) if isinstance(item, NumericField) else str(cell)
+    return number_in(cell) if isinstance(item, NumericField) else str(cell)
 
 
 def _reward(number: int, cells: Cells, columns: ColumnMap) -> float:
-    reward = _number(cells[columns.reward])
+    reward = number_in(cells[columns.reward])
     if reward is None:
         raise UnusableLog(
             f"row {number}: reward is {str(cells[columns.reward])[:60]!r}, need a finite number. One such row would make "
@@ -192,8 +197,8 @@ def _reward(number: int, cells: Cells, columns: ColumnMap) -> float:
 
 
 def _propensity(number: int, cells: Cells, columns: ColumnMap) -> float:
-    fixed = _number(columns.propensity)
-    propensity = fixed if fixed is not None else _number(cells[columns.propensity])
+    fixed = number_in(columns.propensity)
+    propensity = fixed if fixed is not None else number_in(cells[columns.propensity])
     if propensity is None or not 0.0 < propensity <= 1.0:
         found = columns.propensity if fixed is not None else cells[columns.propensity]
         raise UnusableLog(
@@ -203,7 +208,7 @@ def _propensity(number: int, cells: Cells, columns: ColumnMap) -> float:
     return propensity
 
 
-def _number(cell: object) -> float | None:
+def number_in(cell: object) -> float | None:
     """A finite number, or None."""
     try:
         value = float(cell)  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from bandit.context import ContextValue
 from bandit.errors import InvalidContext, InvalidOutcome, UnusableLog
 from bandit.fault import repeated
-from bandit.schema import BooleanField, NumericField, Schema
+from bandit.schema import BooleanField, CategoricalField, ContextField, NumericField, Schema
 
 Cells = Mapping[str, object]
 """One row by column name; all texts from CSV, typed from Parquet."""
@@ -77,21 +77,35 @@ def _csv_rows(path: Path) -> Iterator[Cells]:
             ) from error
 
 
-def context_of(cells: Cells, schema: Schema, names: Sequence[str]) -> dict[str, ContextValue]:
+def context_of(cells: Cells, schema: Schema, names: Sequence[str], *, lenient: bool = False) -> dict[str, ContextValue]:
     """The context in a row: texts become what the schema declares, empty cells are missing.
 
+    Args:
+        cells: the row.
+        schema: the campaign's.
+        names: columns that are context.
+        lenient: leave a cell that cannot be what the schema declares as the text it is, for whoever counts those.
+
     Raises:
-        InvalidContext: for a text that is not a number or not yes / no where the schema wants one.
+        InvalidContext: for a text that is not a number or not yes / no where the schema wants one, unless `lenient`.
     """
-    return {name: _typed(name, cells[name], schema) for name in names}
+    found: dict[str, ContextValue] = {}
+    for name in names:
+        try:
+            found[name] = _typed(name, cells[name], schema)
+        except InvalidContext:
+            if not lenient:
+                raise
+            found[name] = str(cells[name])
+    return found
 
 
 def _typed(name: str, cell: object, schema: Schema) -> ContextValue:
     if cell is None or cell == "":
         return None
-    if not isinstance(cell, str):
-        return cell if isinstance(cell, (bool, int, float)) else str(cell)
     item = next((item for item in schema.fields if item.name == name), None)
+    if not isinstance(cell, str):
+        return _as_declared(cell, item)
     if isinstance(item, NumericField):
         try:
             return float(cell)
@@ -102,6 +116,15 @@ def _typed(name: str, cell: object, schema: Schema) -> ContextValue:
     if isinstance(item, BooleanField):
         return _yes_or_no(name, cell)
     return cell
+
+
+def _as_declared(cell: object, item: ContextField | None) -> ContextValue:
+    """A typed cell of Parquet as the campaign declares it: 0 and 1 are no and yes, a number may name a category."""
+    if isinstance(item, BooleanField) and isinstance(cell, (int, float)) and cell in {0, 1}:
+        return bool(cell)
+    if isinstance(cell, (bool, int, float)) and not (isinstance(item, CategoricalField) and type(cell) is int):
+        return cell
+    return str(cell)
 
 
 def _yes_or_no(name: str, cell: str) -> bool:

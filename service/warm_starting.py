@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,11 +19,12 @@ from bandit.snapshot import Snapshot
 from bandit.training import is_trained_on
 from bandit.warm_start import HistoricalSend, LearnedLog, carry_over, learn_log
 from policies.registry import group_policies
-from service.foreign_log import ColumnMap, ForeignLog
+from service.foreign_log import ColumnMap, number_in, require_columns
 from service.outcomes_table import iterate_matured
 from service.snapshots_table import add_snapshot, load_snapshot, newest_snapshot, promote
 from service.store import Log, Store
-from service.table import columns_in, context_of, read_rows
+from service.table import Cells, columns_in, context_of, read_rows
+from service.trainer import Trainer
 
 EARLIER = "earlier"
 """The source that stands for all earlier logs of the campaign in the same database."""
@@ -38,11 +38,13 @@ class WarmStart:
         snapshot: its id.
         n_learned: decisions behind it.
         skipped: rows that taught nothing, by reason.
+        unfit: context field to how many of its values did not fit the campaign and were learned as missing.
     """
 
     snapshot: str
     n_learned: int
-    skipped: dict[str, int]
+    skipped: dict[str, int] = field(default_factory=dict)
+    unfit: dict[str, int] = field(default_factory=dict)
 
 
 def start_from_snapshot(store: Store, log: Log, name: str, at: datetime) -> WarmStart:
@@ -56,8 +58,8 @@ def start_from_snapshot(store: Store, log: Log, name: str, at: datetime) -> Warm
     loaded = load_snapshot(store.reader(), name)
     if row[0] == log.log_id:
         raise BrokenSnapshot(f"snapshot {name!r} is this campaign's own. To serve it: manyarm snapshot promote {name}")
-    carried = carry_over(store.log(row[0]).campaign, loaded, log.campaign)
-    return WarmStart(_begin_with(store, log, carried, at, f"warm start from {name}"), carried.n_learned, {})
+    carried = carry_over(store.log(row[0]).campaign, loaded, log.campaign, _kind_of(log.campaign))
+    return WarmStart(_begin_with(store, log, carried, at, f"warm start from {name}"), carried.n_learned)
 
 
 def start_from_log(store: Store, log: Log, source: str, columns: ColumnMap | None, at: datetime) -> WarmStart:
@@ -73,16 +75,20 @@ def start_from_log(store: Store, log: Log, source: str, columns: ColumnMap | Non
     Raises:
         UnusableLog: if no row of it fits the campaign, naming what was in the way.
     """
-    campaign = log.campaign
-    kind: LearnerKind = learner_for(campaign.learner, group_policies(campaign)[Group.LEARNER].needs)
-    learned = learn_log(campaign, kind, _sends(store, log, source, columns))
+    if source == EARLIER:
+        Trainer(store, log).close_windows(at)
+    learned = learn_log(log.campaign, _kind_of(log.campaign), _sends(store, log, source, columns))
     if learned.snapshot is None:
         raise UnusableLog(
             f"{source}: no row teaches this campaign anything ({_reasons(learned)}). Arms are matched by id: rename them in "
             "the file or in the campaign."
         )
     name = _begin_with(store, log, learned.snapshot, at, f"warm start from {source}")
-    return WarmStart(name, learned.n_learned, dict(learned.skipped))
+    return WarmStart(name, learned.n_learned, dict(learned.skipped), dict(learned.unfit))
+
+
+def _kind_of(campaign: Campaign) -> LearnerKind:
+    return learner_for(campaign.learner, group_policies(campaign)[Group.LEARNER].needs)
 
 
 def _reasons(learned: LearnedLog) -> str:
@@ -107,7 +113,7 @@ def _keep_first(connection: sqlite3.Connection, *, log_id: int, snapshot: Snapsh
     return name
 
 
-def _sends(store: Store, log: Log, source: str, columns: ColumnMap | None) -> Iterator[HistoricalSend]:
+def _sends(store: Store, log: Log, source: str, columns: ColumnMap | None) -> Iterator[HistoricalSend | str]:
     if source == EARLIER:
         return _earlier_sends(store, log)
     path = Path(source)
@@ -127,7 +133,7 @@ def _earlier_sends(store: Store, log: Log) -> Iterator[HistoricalSend]:
                 yield HistoricalSend(made.context, choice, propensities, None, row.outcome_types)
 
 
-def _exported_sends(path: Path, campaign: Campaign) -> Iterator[HistoricalSend]:
+def _exported_sends(path: Path, campaign: Campaign) -> Iterator[HistoricalSend | str]:
     found = columns_in(path)
     names = [d.name for d in campaign.dimensions]
     missing = [column for column in ("reward", *(f"arm.{name}" for name in names)) if column not in found]
@@ -138,34 +144,53 @@ def _exported_sends(path: Path, campaign: Campaign) -> Iterator[HistoricalSend]:
             "--propensity and --context."
         )
     known = [item.name for item in campaign.schema.fields if f"context.{item.name}" in found]
-    for number, cells in enumerate(read_rows(path), start=1):
-        if cells.get("state", State.MATURED) != State.MATURED or cells.get("group") == Group.CONTROL:
-            continue
-        context = context_of({name: cells[f"context.{name}"] for name in known}, campaign.schema, known)
-        propensities = {
-            name: _cell(cells, f"propensity.{name}", number) for name in names if f"propensity.{name}" in found
-        }
-        choice = {name: str(cells[f"arm.{name}"]) for name in names}
-        yield HistoricalSend(context, choice, propensities, _cell(cells, "reward", number))
+    for cells in read_rows(path):
+        yield _exported_send(cells, campaign, names, known)
 
 
-def _cell(cells: object, name: str, number: int) -> float:
-    cell = cells[name]  # type: ignore[index]
-    try:
-        value = float(cell)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise UnusableLog(f"row {number}: {name} is {str(cell)[:60]!r}, need a number. Correct the row or drop it.")
-    return value
+def _exported_send(
+    cells: Cells, campaign: Campaign, names: Sequence[str], known: Sequence[str]
+) -> HistoricalSend | str:
+    """One row of an export of ours, or why it teaches nothing."""
+    if cells.get("state", State.MATURED) != State.MATURED:
+        return f"{cells['state']}: its reward was not final"
+    if cells.get("group") == Group.CONTROL:
+        return "control group: kept for comparison, never learned from"
+    found = {name: number_in(cells[f"propensity.{name}"]) for name in names if f"propensity.{name}" in cells}
+    propensities = {name: propensity for name, propensity in found.items() if propensity is not None}
+    reward = number_in(cells["reward"])
+    if reward is None or len(propensities) < len(found):
+        return f"no number as {'reward' if reward is None else 'propensity'}"
+    context = context_of({name: cells[f"context.{name}"] for name in known}, campaign.schema, known, lenient=True)
+    choice = {name: str(cells[f"arm.{name}"]) for name in names}
+    return HistoricalSend(context, choice, propensities, reward)
 
 
-def _foreign_sends(path: Path, columns: ColumnMap, campaign: Campaign) -> Iterator[HistoricalSend]:
+def _foreign_sends(path: Path, columns: ColumnMap, campaign: Campaign) -> Iterator[HistoricalSend | str]:
     if len(campaign.dimensions) > 1:
         raise UnusableLog(
             f"a log with one column of arms cannot teach {len(campaign.dimensions)} dimensions. Use an export of a campaign "
             "with the same dimensions, or begin without a warm start."
         )
-    name = campaign.dimensions[0].name
-    for row in ForeignLog.read(path, columns).rows():
-        yield HistoricalSend(row.context, {name: row.arm}, {name: row.propensity}, row.reward)
+    require_columns(path, columns)
+    undeclared = [name for name in columns.context if name not in campaign.schema]
+    if undeclared:
+        raise UnusableLog(
+            f"--context names {', '.join(undeclared)}, which the campaign does not declare, so the learner would never see "
+            f"them. Declared: {', '.join(item.name for item in campaign.schema.fields) or 'nothing'}. Rename the columns, "
+            "declare them in the campaign file, or leave them out."
+        )
+    for cells in read_rows(path):
+        yield _foreign_send(cells, columns, campaign)
+
+
+def _foreign_send(cells: Cells, columns: ColumnMap, campaign: Campaign) -> HistoricalSend | str:
+    """One row of somebody else's log, or why it teaches nothing."""
+    fixed = number_in(columns.propensity)
+    propensity = number_in(cells[columns.propensity]) if fixed is None else fixed
+    reward = number_in(cells[columns.reward])
+    if reward is None or propensity is None:
+        return f"no number as {'reward' if reward is None else 'propensity'}"
+    name, arm = campaign.dimensions[0].name, str(cells[columns.arm])
+    context = context_of(cells, campaign.schema, columns.context, lenient=True)
+    return HistoricalSend(context, {name: arm}, {name: propensity}, reward)

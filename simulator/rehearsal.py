@@ -195,7 +195,7 @@ def relearned(kind: LearnerKind, campaign: Campaign, former: Former) -> Learner:
 def carried(kind: LearnerKind, campaign: Campaign, former: Former) -> Learner:
     """A learner that goes on from the former one's snapshot; see `bandit.warm_start.carry_over`."""
     snapshot = former.learner.snapshot(watermark=0)
-    return kind.resume(campaign, carry_over(former.campaign, snapshot, campaign))
+    return kind.resume(campaign, carry_over(former.campaign, snapshot, campaign, kind))
 
 
 def forgotten(kind: LearnerKind, campaign: Campaign, former: Former) -> Learner:

@@ -38,7 +38,7 @@ def scores(worlds, campaign, snapshot, **context):
 def carried(worlds):
     before, after = campaigns(worlds)
     snapshot = worlds.train(before, worlds.rows(before, 3000, loud_wins))
-    return before, snapshot, after, carry_over(before, snapshot, after)
+    return before, snapshot, after, carry_over(before, snapshot, after, worlds.kind(after))
 
 
 def test_arms_that_were_there_before_are_told_apart_as_before(worlds, carried):
@@ -65,7 +65,9 @@ def test_words_of_its_text_say_what_a_new_arm_is_like_where_no_features_are_decl
     both = [*arms, {"id": "b0", "text": "Win!"}, {"id": "b1", "text": "Terms"}]
     after = worlds.campaign(dimension=[worlds.dimension("subject", *both)], context=CONTEXT, reward=CLICKS)
     rows = worlds.rows(before, 3000, lambda _, choice: {"click": 0.3 if choice["subject"] in ("a0", "a1") else 0.1})
-    found = scores(worlds, after, carry_over(before, worlds.train(before, rows), after), level="low")
+    found = scores(
+        worlds, after, carry_over(before, worlds.train(before, rows), after, worlds.kind(after)), level="low"
+    )
     assert found["b0"] > found["b1"] + 0.03
 
 
@@ -84,7 +86,7 @@ def test_a_new_context_field_and_a_new_dimension_change_no_belief_about_the_rest
         reward=CLICKS,
         dimension=[worlds.dimension("subject", *CALM, *LOUD), worlds.dimension("cta", "join", "invite")],
     )
-    moved = carry_over(before, snapshot, wider)
+    moved = carry_over(before, snapshot, wider, worlds.kind(wider))
     old = scores(worlds, before, snapshot, level="high", days=3.0)
     new = scores(worlds, wider, moved, level="high", days=3.0, member=True, age=50.0)
     assert list(new.values()) == pytest.approx(list(old.values()), abs=1e-6)
@@ -96,7 +98,7 @@ def test_a_new_context_field_and_a_new_dimension_change_no_belief_about_the_rest
     [
         ({"reward": {"window": "72h", "events": {"click": 1.0, "conversion": 2.0}}}, "outcome types differ"),
         ({"learner": {"target": "reward"}}, "target differs"),
-        ({"learner": {"learning_rate": 0.5}}, "learning_rate differs"),
+        ({"learner": {"learning_rate": 0.5}}, "learning_rate or members differ"),
         ({"dimension": [("cta", "join"), ("subject", "calm0")]}, "dimensions stand elsewhere: cta|subject"),
     ],
 )
@@ -108,14 +110,89 @@ def test_what_would_mean_something_else_is_refused_by_name(worlds, carried, chan
         **{"context": CONTEXT, "reward": CLICKS, "dimension": [worlds.dimension("subject", *CALM)]} | changes
     )
     with pytest.raises(BrokenSnapshot, match=f"(?s)cannot be carried over.*({found}).*--from-log"):
-        carry_over(before, snapshot, other)
+        carry_over(before, snapshot, other, worlds.kind(other))
+
+
+def test_a_snapshot_is_never_carried_into_a_campaign_with_another_learner(worlds, carried):
+    before, snapshot, _, _ = carried
+    arms = [worlds.dimension("subject", *CALM, *LOUD)]
+    for policy, learner in (("native", "native"), ("thompson", "bootstrap")):
+        other = worlds.campaign(context=CONTEXT, reward=CLICKS, dimension=arms, policy={"name": policy})
+        with pytest.raises(
+            BrokenSnapshot, match=f"(?s)of learner 'regression', the campaign's is '{learner}'.*--from-log"
+        ):
+            carry_over(before, snapshot, other, worlds.kind(other))
+
+
+def test_a_bootstrap_hands_on_its_members_and_learns_on(worlds):
+    before, after = campaigns(worlds, policy={"name": "thompson"}, learner={"members": 3})
+    snapshot = worlds.train(before, worlds.rows(before, 1500, loud_wins))
+    moved = carry_over(before, snapshot, after, worlds.kind(after))
+    old, new = scores(worlds, before, snapshot, level="high"), scores(worlds, after, moved, level="high")
+    assert [new[arm] for arm in old] == pytest.approx(list(old.values()), abs=1e-9)
+    assert worlds.train(after, worlds.rows(after, 50, loud_wins), moved).n_learned == 1550
+    fewer = worlds.campaign(
+        context=CONTEXT,
+        reward=CLICKS,
+        dimension=[worlds.dimension("subject", *CALM, *LOUD)],
+        policy={"name": "thompson"},
+        learner={"members": 4},
+    )
+    with pytest.raises(BrokenSnapshot, match="members differ"):
+        carry_over(before, snapshot, fewer, worlds.kind(fewer))
+
+
+def test_a_model_of_the_reward_itself_is_not_carried_to_other_worths(worlds):
+    before, _ = campaigns(worlds, learner={"target": "reward"})
+    snapshot = worlds.train(before, worlds.rows(before, 600, loud_wins))
+    dearer = {"window": "72h", "events": {"click": 2.0}}
+    after, _ = campaigns(worlds, learner={"target": "reward"}, reward=dearer)
+    with pytest.raises(BrokenSnapshot, match="the worths of outcomes differ"):
+        carry_over(before, snapshot, after, worlds.kind(after))
+    # Models of outcomes do not know what an outcome is worth.
+    by_outcome, _ = campaigns(worlds)
+    snapshot = worlds.train(by_outcome, worlds.rows(by_outcome, 600, loud_wins))
+    dear, _ = campaigns(worlds, reward=dearer)
+    found = scores(worlds, dear, carry_over(by_outcome, snapshot, dear, worlds.kind(dear)), level="high")
+    assert found == {arm: pytest.approx(2 * s) for arm, s in scores(worlds, by_outcome, snapshot, level="high").items()}
+
+
+@pytest.mark.parametrize("days", [0.0, 7.0, 30.0])
+@pytest.mark.parametrize("declared", [[0, 60], [-10, 30], [0, 365]])
+def test_a_number_means_the_same_in_another_declared_range(worlds, carried, days, declared):
+    before, snapshot, _, _ = carried
+    after, _ = campaigns(worlds, context=CONTEXT | {"days": {"kind": "numeric", "range": declared}})
+    moved = carry_over(before, snapshot, after, worlds.kind(after))
+    old, new = scores(worlds, before, snapshot, days=days), scores(worlds, after, moved, days=days)
+    assert list(new.values()) == pytest.approx(list(old.values()), abs=1e-9)
+
+
+def test_a_new_arm_with_another_number_does_not_move_the_old_ones(worlds):
+    arms = [{"id": f"a{k}", "features": {"length": 0.1 * k, "tone": "calm"}} for k in range(4)]
+    both = [*arms, {"id": "b", "features": {"length": 9.0, "price": 3.0}}]
+    before, after = (
+        worlds.campaign(context=CONTEXT, reward=CLICKS, dimension=[worlds.dimension("subject", *some)])
+        for some in (arms, both)
+    )
+    rows = worlds.rows(before, 3000, lambda _, choice: {"click": 0.1 + 0.1 * int(choice["subject"][1])})
+    snapshot = worlds.train(before, rows)
+    moved = carry_over(before, snapshot, after, worlds.kind(after))
+    old, new = scores(worlds, before, snapshot, level="low"), scores(worlds, after, moved, level="low")
+    assert [new[arm] for arm in old] == pytest.approx(list(old.values()), abs=1e-9)
+    # And not either when learning has gone on and the snapshot was read back.
+    later = worlds.train(after, worlds.rows(after, 1, loud_wins, seed=5), moved)
+    assert [scores(worlds, after, later, level="low")[arm] for arm in old] == pytest.approx(
+        list(old.values()), abs=0.01
+    )
+    again = worlds.kind(after).resume(after, later).snapshot(watermark=0)
+    assert scores(worlds, after, again, level="low") == scores(worlds, after, later, level="low")
 
 
 def test_a_snapshot_that_hardly_began_is_refused(worlds):
     before, after = campaigns(worlds)
     snapshot = worlds.train(before, worlds.rows(before, 20, loud_wins))
     with pytest.raises(BrokenSnapshot, match="seen 20 decisions, too few"):
-        carry_over(before, snapshot, after)
+        carry_over(before, snapshot, after, worlds.kind(after))
 
 
 def historical(campaign, rows, *, known=True):
@@ -154,11 +231,23 @@ def test_rows_that_do_not_fit_are_skipped_and_counted(worlds):
         HistoricalSend({}, {"cta": "join"}, {}, 0.0),
         HistoricalSend({}, {"subject": "calm0"}, {"subject": 0.0}, 0.0),
     ]
+    sends += [HistoricalSend({}, {"subject": "calm0"}, {}, 1.5, frozenset()), "a cell that cannot be read"]
     learned = learn_log(campaign, worlds.kind(campaign), sends)
     assert learned.n_learned == 2
-    assert sum(learned.skipped.values()) == 3
+    assert sum(learned.skipped.values()) == 5
     assert any("'subject' does not have" in reason for reason in learned.skipped)
+    assert any("a reward outside [0, 1]" in reason for reason in learned.skipped)
+    assert learned.skipped["a cell that cannot be read"] == 1
+    assert learned.unfit == {"level": 1}
     assert learn_log(campaign, worlds.kind(campaign), []).snapshot is None
+
+
+def test_what_a_log_does_not_know_may_be_missing_even_where_a_decision_needs_it(worlds):
+    context = {"level": CONTEXT["level"] | {"required": True}, "days": CONTEXT["days"]}
+    campaign, _ = campaigns(worlds, context=context)
+    sends = [HistoricalSend({"days": 3.0}, {"subject": "calm0"}, {}, 0.0)] * 2
+    learned = learn_log(campaign, worlds.kind(campaign), sends)
+    assert (learned.n_learned, dict(learned.skipped), dict(learned.unfit)) == (2, {}, {})
 
 
 def test_a_reward_that_does_not_say_what_happened_is_refused(worlds):

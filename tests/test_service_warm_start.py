@@ -103,6 +103,50 @@ def test_a_log_that_somebody_else_wrote_teaches_by_its_columns(run, played):
     assert list(started["skipped"].values()) == [30]
 
 
+def test_their_numbers_and_yes_and_no_are_learned_as_the_campaign_declares_them(run, played):
+    """Few different values once made a column a category, and every cell a missing one."""
+    rows = [
+        {"mail": ("plain", "champion")[i % 2], "opened": i % 4 // 3, "days": i % 7, "member": ("yes", "no")[i // 2 % 2]}
+        for i in range(600)
+    ]
+    write_csv(played / "theirs.csv", rows)
+    columns = ("--arm", "mail", "--reward", "opened", "--propensity", "0.5", "--context", "days,member")
+    started = json.loads(run("learn", "--from-log", "theirs.csv", *columns, "--at", LATER, "--json"))
+    assert (started["n_learned"], started["skipped"], started["unfit"]) == (600, {}, {})
+    # i % 4 == 3 clicks: champion, and never together with yes. So yes and no must score far apart.
+    users = [
+        {"decision_id": f"{yes}{k}", "customer_id": f"u{k}", "member": yes} for yes in ("yes", "no") for k in range(40)
+    ]
+    write_csv(played / "users.csv", users)
+    run("decide", "users.csv", "--at", LATER)
+    run("export", "--out", "after.csv")
+    with (played / "after.csv").open(newline="", encoding="utf-8") as file:
+        expected = [(row["context.member"], float(row["estimate"])) for row in csv.DictReader(file) if row["estimate"]]
+    yes, no = ([e for member, e in expected if member == word] for word in ("true", "false"))
+    assert max(yes) < min(no)
+
+
+def test_bad_cells_are_skipped_and_counted_and_what_does_not_fit_is_named(run, played):
+    with (played / "log.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    rows[0]["reward"], rows[1]["propensity.subject"], rows[2]["context.days"] = "lots", "often", "many"
+    rows[3]["state"], rows[4]["group"] = "pending", "control"
+    write_csv(played / "edited.csv", rows)
+    started = json.loads(run("learn", "--from-log", "edited.csv", "--at", LATER, "--json"))
+    assert (started["n_learned"], sum(started["skipped"].values())) == (N_SENDS - 4, 4)
+    assert started["unfit"] == {"days": 1}
+    assert {"no number as reward", "no number as propensity"} < started["skipped"].keys()
+
+
+def test_earlier_rows_whose_window_has_passed_are_closed_first(run, worlds, played):
+    sends(run, played, "more", LATER)
+    (played / "campaign.toml").write_text(
+        (played / "campaign.toml").read_text(encoding="utf-8").replace("loud", "louder"), encoding="utf-8"
+    )
+    started = json.loads(run("learn", "--from-log", "earlier", "--at", LAST, "--json"))
+    assert started["n_learned"] == 2 * N_SENDS
+
+
 def test_a_campaign_that_has_learned_is_not_started_over(run, played):
     run("learn", "--from-log", "earlier", "--at", LATER)
     found = run("learn", "--from-snapshot", "s00001", "--at", LATER, code=2)
@@ -119,6 +163,14 @@ def test_a_campaign_that_has_learned_is_not_started_over(run, played):
         (("--from-log", "users.csv"), "no column 'reward', 'arm.subject'.*--arm, --reward"),
         (("--from-log", "log.csv", "--arm", "arm.subject"), "--arm and --reward go together"),
         (("--from-log", "log.csv", "--arm", "group", "--reward", "reward"), "no row teaches this campaign anything"),
+        (
+            ("--from-log", "log.csv", "--arm", "arm.subject", "--reward", "reward", "--context", "policy,level"),
+            "no column 'level'",
+        ),
+        (
+            ("--from-log", "log.csv", "--arm", "arm.subject", "--reward", "reward", "--context", "policy"),
+            "policy, which the campaign does not declare.*Rename the columns",
+        ),
     ],
 )
 def test_a_wrong_source_is_refused_with_what_to_do(run, played, arguments, found):

@@ -69,8 +69,12 @@ def _refuse_half_a_source(from_snapshot: str, from_log: str, columns: ColumnMap 
 
 def _started(started: WarmStart, source: str) -> str:
     skipped = "".join(f"\n  {count} rows taught nothing: {reason}" for reason, count in started.skipped.items())
+    unfit = "".join(
+        f"\n  {count} values of {name!r} did not fit the campaign and were learned as missing"
+        for name, count in started.unfit.items()
+    )
     return (
-        f"{started.snapshot} serves: {started.n_learned} decisions learned from {source}.{skipped}\n"
+        f"{started.snapshot} serves: {started.n_learned} decisions learned from {source}.{skipped}{unfit}\n"
         "Next: manyarm serve, and manyarm learn as outcomes come in"
     )
 
