@@ -24,6 +24,7 @@ from bandit.options import check_options, option, option_faults, with_options
 from bandit.regression import RegressionLearner, RegressionOptions, task_from, whole_bank
 from bandit.snapshot import Snapshot
 from bandit.trial import Task
+from bandit.wear_out import WearOut
 
 NAME = "bootstrap"
 
@@ -58,6 +59,7 @@ class MemberScorer(CompiledScorer):
         n_learned: decisions they had learned from.
         bounds: least and largest reward.
         sequential: whether later dimensions look at earlier picks.
+        wear_out: the campaign's, if it asks for one.
     """
 
     __slots__ = ("_n_members", "_outcome_worths")
@@ -71,11 +73,20 @@ class MemberScorer(CompiledScorer):
         *,
         bounds: tuple[float, float],
         sequential: bool,
+        wear_out: WearOut | None = None,
     ) -> None:
         self._n_members = n_members
         self._outcome_worths = np.asarray(worths, dtype=np.float64)
         shares = np.repeat(self._outcome_worths / n_members, n_members)
-        super().__init__(tables, shares.tolist(), n_learned, logistic=True, bounds=bounds, sequential=sequential)
+        super().__init__(
+            tables,
+            shares.tolist(),
+            n_learned,
+            logistic=True,
+            bounds=bounds,
+            sequential=sequential,
+            wear_out=wear_out,
+        )
 
     def estimates(self, state: FloatArray, dimension: int, offered: Sequence[int]) -> Estimates:
         """What each member expects of a dimension's arms given the picks so far, and the mean of that."""
@@ -115,6 +126,7 @@ def _scorer(campaign: Campaign, task: Task, tables: Tables, n_learned: int) -> M
         n_learned,
         bounds=task.bounds,
         sequential=campaign.policy.interactions,
+        wear_out=campaign.wear_out,
     )
 
 
@@ -133,6 +145,7 @@ def _faults(options: Mapping[str, Option]) -> list[Fault]:
 BOOTSTRAP = LearnerKind(
     NAME,
     frozenset({Need.SCORES, Need.MEMBERS}),
+    wears=True,
     fresh=_fresh,
     resume=_resumed,
     serve=serve,

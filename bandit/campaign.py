@@ -9,6 +9,7 @@ from bandit.dimension import Dimension
 from bandit.group import Groups
 from bandit.reward import RewardSpec
 from bandit.schema import Schema
+from bandit.wear_out import WearOut
 
 Option = str | float | bool
 """One setting of a policy or a learner."""
@@ -39,7 +40,7 @@ class Campaign:
     """A checked campaign; make one with `bandit.load_campaign` or `bandit.read_campaign`.
 
     `content_hash` covers what the file says and not how it is laid out: comments, spaces and the order of keys do not
-    change it, everything else begins a new log.
+    change it, everything else begins a new log. `wear_out` is None where the file does not ask for it.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Campaign:
     policy: PolicySpec = field(default_factory=PolicySpec)
     learner: LearnerSpec = field(default_factory=LearnerSpec)
     timezone: str = "UTC"
+    wear_out: WearOut | None = None
     content_hash: str = ""
     toml: str = field(default="", repr=False)
 

@@ -18,9 +18,10 @@ from bandit.fault import Fault, Reader, is_number
 from bandit.group import Groups
 from bandit.reward import RewardSpec, parse_window
 from bandit.schema import BooleanField, CategoricalField, ContextField, NumericField, Schema
+from bandit.wear_out import LONGEST, SHORTEST, WearOut
 
 WIDEST = 1e15
-SECTIONS = ("campaign", "context", "reward", "groups", "policy", "learner", "dimension")
+SECTIONS = ("campaign", "context", "reward", "groups", "policy", "learner", "wear_out", "dimension")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
@@ -63,12 +64,14 @@ def read_campaign(text: str, *, source: str = "campaign.toml") -> Campaign:
     policy, learner = _policy(root.table("policy")), _learner(root.table("learner"))
     dimensions = read_dimensions(root.tables("dimension"), schema, faults)
     groups = _groups(root.table("groups"), dimensions)
+    wear_out = _wear_out(root.table("wear_out")) if "wear_out" in root.names() else None
     root.refuse_the_rest(SECTIONS)
     _refuse_rules_between_independent_dimensions(policy, dimensions, faults)
     if faults:
         raise InvalidCampaign(faults, source)
+    content_hash = content_hash_of(tables)
     return Campaign(
-        campaign_id, schema, dimensions, reward, groups, policy, learner, timezone, content_hash_of(tables), text
+        campaign_id, schema, dimensions, reward, groups, policy, learner, timezone, wear_out, content_hash, text
     )
 
 
@@ -218,6 +221,18 @@ def _policy(table: Reader) -> PolicySpec:
 def _learner(table: Reader) -> LearnerSpec:
     name = table.text("name", wanted="regression or native", default="default")
     return LearnerSpec("" if name == "default" else name, _options(table))
+
+
+def _wear_out(table: Reader) -> WearOut:
+    wanted = "a duration of 1 to 366 days, such as 30d: how long an earlier send counts"
+    text = table.text("window", wanted=wanted, default="30d")
+    table.refuse_the_rest(("window",))
+    window = parse_window(text)
+    if window and SHORTEST <= window <= LONGEST:
+        return WearOut(window)
+    if text:
+        table.fault("window", text, wanted)
+    return WearOut()
 
 
 def _options(table: Reader) -> dict[str, Option]:

@@ -8,9 +8,10 @@ gather and a sum, and the earlier picks add one row of pair terms each.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate, combinations
+from typing import Protocol
 
 import numpy as np
 from scipy.special import expit
@@ -20,10 +21,18 @@ from bandit.context import EncodedContext
 from bandit.estimates import Estimates, Offer
 from bandit.features import FeatureSpace
 from bandit.scaling import Scaling
+from bandit.wear_out import WearOut, Worn
 
 LEAST_VARIANCE = 1e-8
-Probe = Callable[[int | None, Sequence[tuple[int, int]]], Sequence[float]]
-"""Asks each model for its linear prediction with at most one context feature (by position) and some (dimension, arm)."""
+
+
+class Probe(Protocol):
+    """Asks each model for its linear prediction."""
+
+    def __call__(
+        self, context: int | None, picks: Sequence[tuple[int, int]], wear: int | None = None, /
+    ) -> Sequence[float]:
+        """With at most one context feature (by position), some (dimension, arm), and at most one of wear-out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +46,23 @@ class Tables:
         constant: shape (n_models, 1 + n_arms), the constant and each arm alone.
         context: shape (n_context_features, n_models, 1 + n_arms), each context feature alone and with each arm.
         pairs: shape (n_arms, n_models, 1 + n_arms), each arm with each arm of other dimensions; column 0 is 0.
+        wear: shape (n_wear_features, n_models), each feature of wear-out alone, in the order of `FeatureSpace.wear`.
     """
 
     sizes: tuple[int, ...]
     constant: FloatArray
     context: FloatArray
     pairs: FloatArray
+    wear: FloatArray
+
+    def worn(self, spec: WearOut | None) -> Worn | None:
+        """What exposures add, for a campaign that asks for it."""
+        if spec is None:
+            return None
+        n_models = self.constant.shape[0]
+        by_dimension = self.wear.reshape(1 + len(self.sizes), len(spec.features), n_models)
+        starts = [block.start for block in blocks_of(self.sizes)]
+        return Worn(spec, by_dimension.transpose(0, 2, 1).tolist(), starts)
 
 
 def compile_tables(space: FeatureSpace, probe: Probe) -> Tables:
@@ -53,8 +73,8 @@ def compile_tables(space: FeatureSpace, probe: Probe) -> Tables:
         probe: asks all models at once.
     """
 
-    def ask(context: int | None, *picks: tuple[int, int]) -> FloatArray:
-        return np.array(probe(context, picks), dtype=np.float64)
+    def ask(context: int | None, *picks: tuple[int, int], wear: int | None = None) -> FloatArray:
+        return np.array(probe(context, picks, wear), dtype=np.float64)
 
     arms = [(d, k) for d, size in enumerate(space.sizes) for k in range(size)]
     width, n_features = 1 + len(arms), len(space.context)
@@ -70,7 +90,10 @@ def compile_tables(space: FeatureSpace, probe: Probe) -> Tables:
         if first[0] != second[0]:
             together = ask(None, first, second) - base - constant[:, 1 + i] - constant[:, 1 + j]
             pairs[i, :, 1 + j] = pairs[j, :, 1 + i] = together
-    return Tables(space.sizes, constant, context, pairs)
+    wear = np.zeros((len(space.wear), base.size))
+    for feature in range(len(space.wear)):
+        wear[feature] = ask(None, wear=feature) - base
+    return Tables(space.sizes, constant, context, pairs, wear)
 
 
 def readout(space: FeatureSpace, scaling: Scaling, probe: Probe) -> Tables:
@@ -82,7 +105,7 @@ def in_raw_terms(tables: Tables, scaling: Scaling) -> Tables:
     """The same model over contexts as they are, from one over contexts that were centred and scaled."""
     context = tables.context * np.array(scaling.scales)[:, None, None]
     constant = tables.constant - np.tensordot(scaling.means, context, axes=1)
-    return Tables(tables.sizes, constant, context, tables.pairs)
+    return replace(tables, constant=constant, context=context)
 
 
 def centred(tables: Tables) -> Tables:
@@ -101,7 +124,7 @@ def centred(tables: Tables) -> Tables:
             mean = rows[..., block].mean(axis=-1)
             rows[..., block] -= mean[..., None]
             rows[..., 0] += mean
-    return Tables(tables.sizes, constant, context, pairs)
+    return replace(tables, constant=constant, context=context, pairs=pairs)
 
 
 def _centre_pairs(constant: FloatArray, pairs: FloatArray, first: slice, second: slice) -> None:
@@ -133,6 +156,7 @@ class CompiledScorer:
         logistic: whether predictions are probabilities (a logistic link) or rewards themselves.
         bounds: least and largest reward, which clip predictions that are rewards.
         sequential: whether later dimensions look at earlier picks.
+        wear_out: the campaign's, if it asks for one.
     """
 
     __slots__ = (
@@ -144,6 +168,7 @@ class CompiledScorer:
         "_pairs",
         "_sequential",
         "_shape",
+        "_worn",
         "_worths",
         "n_learned",
         "spread",
@@ -158,8 +183,10 @@ class CompiledScorer:
         logistic: bool,
         bounds: tuple[float, float],
         sequential: bool,
+        wear_out: WearOut | None = None,
     ) -> None:
         self._shape = tables.constant.shape
+        self._worn = tables.worn(wear_out)
         self._constant = tables.constant.ravel()
         self._context = tables.context.reshape(len(tables.context), self._constant.size)
         self._pairs = tables.pairs
@@ -189,11 +216,14 @@ class CompiledScorer:
 
     def start(self, context: EncodedContext) -> FloatArray:
         """Linear predictions for this context, shape (n_models, 1 + n_arms): column 0 alone, the others on top of it."""
-        if not context.indices:
+        if not context.indices and not context.exposures:
             return self._constant.reshape(self._shape)
         rows = self._context.take(context.indices, axis=0)
-        linear: FloatArray = np.dot(context.weights, rows) + self._constant
-        return linear.reshape(self._shape)
+        linear: FloatArray = (np.dot(context.weights, rows) + self._constant).reshape(self._shape)
+        if self._worn and context.exposures:
+            for column, sums in self._worn.added(context.exposures):
+                linear[:, column] += sums
+        return linear
 
     def estimates(self, state: FloatArray, dimension: int, offered: Sequence[int]) -> Estimates:
         """Scores of a dimension's arms given the picks so far, shape (n_arms,)."""

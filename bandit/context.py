@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
+from bandit.wear_out import Exposure
+
 ContextValue = str | float | bool | None
 """One thing known: a category, a number, yes or no, or None where it is not known."""
 
@@ -40,12 +42,14 @@ class EncodedContext(NamedTuple):
     """A context as used: checked, clipped, and turned into the active features of the learner.
 
     `values` is what the log keeps (protected fields included). `indices` and `weights`, one entry a learnable field,
-    say which context features are active and with what value; the order is that of `Schema.features`.
+    say which context features are active and with what value; the order is that of `Schema.features`. `exposures` say
+    what the customer got lately, where the campaign asks for it.
     """
 
     values: Mapping[str, ContextValue]
     indices: tuple[int, ...]
     weights: tuple[float, ...]
+    exposures: tuple[Exposure, ...] = ()
 
 
 def is_unicode(text: str) -> bool:

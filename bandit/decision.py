@@ -9,6 +9,7 @@ from datetime import datetime
 from bandit.context import ContextValue
 from bandit.group import Group
 from bandit.pmf import Pmf
+from bandit.wear_out import Exposure
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Decision:
         estimate: the reward the learner expected from this whole choice, before the draw; None without a model.
         decided_at: when, in UTC.
         send_at: when the message is due, in UTC; None for as soon as possible.
+        exposures: what the customer got lately, as used; empty where the campaign does not ask.
     """
 
     decision_id: str
@@ -58,6 +60,7 @@ class Decision:
     decided_at: datetime
     send_at: datetime | None = None
     candidate: str | None = None
+    exposures: tuple[Exposure, ...] = ()
 
     @property
     def choice(self) -> dict[str, str]:

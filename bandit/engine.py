@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from bandit.learner import Scorer
 from bandit.learners import learner_for
 from bandit.pmf import Pmf
 from bandit.policy import Policy
+from bandit.wear_out import Exposure, PastSend, WearOut, exposures_of
 
 NO_SNAPSHOT = "no snapshot yet"
 LONGEST_ID = 1000
@@ -65,7 +66,8 @@ class Engine:
             raise MismatchedPolicy(
                 "salt must be 1 to 64 bytes and secret at least 1: without them draws can be guessed."
             )
-        learner_for(self.campaign.learner, self.policies[Group.LEARNER].needs)
+        wears = self.campaign.wear_out is not None
+        learner_for(self.campaign.learner, self.policies[Group.LEARNER].needs, wears=wears)
         object.__setattr__(self, "_eligibility", Eligibility(self.campaign.dimensions))
         object.__setattr__(self, "_keyed", keyed_hmac(self.secret))
 
@@ -73,7 +75,15 @@ class Engine:
         """The same engine deciding from another snapshot, or from none for a reason."""
         return replace(self, served=served, unserved=unserved)
 
-    def decide(self, customer_id: str, context: Context, *, decision_id: str, at: datetime) -> Decision:
+    def decide(
+        self,
+        customer_id: str,
+        context: Context,
+        *,
+        decision_id: str,
+        at: datetime,
+        past: Iterable[PastSend] | None = None,
+    ) -> Decision:
         """Choose one arm of each dimension for one send.
 
         Args:
@@ -81,14 +91,19 @@ class Engine:
             context: what is known about them; checked against the campaign's schema.
             decision_id: new for every send; the same id gives the same draw.
             at: the time of the decision, with a zone.
+            past: earlier sends to this customer, where the campaign has a `[wear_out]` table; an empty list for somebody
+                new.
 
         Raises:
-            InvalidContext: if something about the customer does not fit the schema.
+            InvalidContext: if something about the customer does not fit the schema, or what they got before is not given
+                though the campaign asks for it.
             NoEligibleArm: if rules leave a dimension empty; names each rule.
         """
         check_ids(customer_id, decision_id)
         _require_zone(at)
         encoded = self.campaign.schema.encode(context)
+        if self.campaign.wear_out:
+            encoded = encoded._replace(exposures=self._exposures(self.campaign.wear_out, past, at))
         group = self.campaign.groups.group_of(customer_id, campaign=self.campaign.id, salt=self.salt)
         made = self._decide_for(group, encoded, decision_id)
         campaign = self.campaign
@@ -107,7 +122,16 @@ class Engine:
             made.estimate,
             at.astimezone(UTC),
             candidate=made.candidate,
+            exposures=encoded.exposures,
         )
+
+    def _exposures(self, spec: WearOut, past: Iterable[PastSend] | None, at: datetime) -> tuple[Exposure, ...]:
+        if past is None:
+            raise InvalidContext(
+                "the campaign has a [wear_out] table, and what this customer got before was not given: everything would look "
+                "as if never sent. Pass past=[...] with their earlier sends, or past=[] for somebody new."
+            )
+        return exposures_of(self.campaign.dimensions, spec, past, at)
 
     def _decide_for(self, group: Group, context: EncodedContext, decision_id: str) -> _Made:
         policy = self.policies[group]

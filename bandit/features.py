@@ -36,12 +36,14 @@ class FeatureSpace:
         arms: for each dimension, for each arm, its named features with their values.
         interactions: whether dimensions interact with each other (the context always interacts with each dimension).
         numbers: for each dimension, what the numeric features of its arms are measured by.
+        wear: names of the features of wear-out; see `bandit.wear_out`.
     """
 
     context: tuple[str, ...]
     arms: tuple[tuple[tuple[NamedFeature, ...], ...], ...]
     interactions: bool
     numbers: tuple[Numbers, ...] = ()
+    wear: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, campaign: Campaign) -> FeatureSpace:
@@ -65,7 +67,9 @@ class FeatureSpace:
         ]
         every = (*measured, *own[len(measured) :])
         arms = tuple(graded_arms(d.arms, by) for d, by in zip(campaign.dimensions, every, strict=True))
-        return cls(campaign.schema.features, arms, campaign.policy.interactions, every)
+        names = [dimension.name for dimension in campaign.dimensions]
+        wear = campaign.wear_out.names(names) if campaign.wear_out else ()
+        return cls(campaign.schema.features, arms, campaign.policy.interactions, every, wear)
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -91,7 +95,7 @@ class FeatureSpace:
         widths = [len({name for arm in arms for name, _ in arm}) for arms in self.arms]
         crossed = sum(len(self.context) * width for width in widths)
         pairs = sum(first * second for first, second in combinations(widths, 2)) if self.interactions else 0
-        return 1 + len(self.context) + sum(widths) + crossed + pairs
+        return 1 + len(self.context) + sum(widths) + crossed + pairs + len(self.wear)
 
     @property
     def bits(self) -> int:

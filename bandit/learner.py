@@ -89,11 +89,13 @@ class LearnerKind:
     """A learner's entry in the registry: what it provides, and how to make, continue and serve it.
 
     `live` serves a learner of this kind as it stands: the same as `serve` makes of its snapshot, without the detour over
-    bytes. A rehearsal that learns after every send spends most of its time on that detour.
+    bytes. A rehearsal that learns after every send spends most of its time on that detour. `wears` says whether it learns
+    from what a customer got before (`bandit.wear_out`).
     """
 
     name: str
     provides: frozenset[Need]
+    wears: bool
     fresh: Callable[[Campaign], Learner]
     resume: Callable[[Campaign, Snapshot], Learner]
     serve: Callable[[Campaign, Snapshot], Scorer[Any]]

@@ -15,8 +15,14 @@ LEARNERS: dict[str, LearnerKind] = {kind.name: kind for kind in (REGRESSION, BOO
 """What `[learner] name` may be."""
 
 
-def learner_faults(spec: LearnerSpec, needs: Need) -> list[Fault]:
-    """What is wrong with a `[learner]` table: an unknown name, options it does not have, or the wrong policy."""
+def learner_faults(spec: LearnerSpec, needs: Need, *, wears: bool = False) -> list[Fault]:
+    """What is wrong with a `[learner]` table: an unknown name, options it does not have, the wrong policy.
+
+    Args:
+        spec: the table.
+        needs: what the policy needs.
+        wears: whether the campaign has a `[wear_out]` table, from which not every learner can learn.
+    """
     if spec.name and spec.name not in LEARNERS:
         return [Fault("learner.name", shown(spec.name), f"one of {', '.join(LEARNERS)}")]
     kind = LEARNERS[spec.name] if spec.name else _first_that_provides(needs)
@@ -24,16 +30,21 @@ def learner_faults(spec: LearnerSpec, needs: Need) -> list[Fault]:
     if needs is not Need.NOTHING and needs not in kind.provides:
         better = _first_that_provides(needs).name
         faults.append(Fault("learner.name", shown(kind.name), f"{better}: the policy needs {needs}"))
+    if wears and needs is not Need.NOTHING and not kind.wears:
+        able = ", ".join(name for name, other in LEARNERS.items() if other.wears)
+        faults.append(
+            Fault("wear_out", f"learner {kind.name!r}", f"one of {able}, or no [wear_out]: it cannot learn from it")
+        )
     return faults
 
 
-def learner_for(spec: LearnerSpec, needs: Need) -> LearnerKind:
+def learner_for(spec: LearnerSpec, needs: Need, *, wears: bool = False) -> LearnerKind:
     """The learner that the campaign names, or the first that provides what the policy needs.
 
     Raises:
         MismatchedPolicy: if they do not fit; the message names a learner that would.
     """
-    faults = learner_faults(spec, needs)
+    faults = learner_faults(spec, needs, wears=wears)
     if faults:
         raise MismatchedPolicy("; ".join(str(fault) for fault in faults))
     return LEARNERS[spec.name] if spec.name else _first_that_provides(needs)

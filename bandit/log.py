@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bandit.campaign import Campaign
-from bandit.context import ContextValue
+from bandit.context import Context, ContextValue, EncodedContext
 from bandit.decision import Decision
 from bandit.reward import State
+from bandit.wear_out import Exposure
 
 ROW_COLUMNS = (
     "decision_id",
@@ -28,7 +29,10 @@ ROW_COLUMNS = (
     "reward",
     "state",
 )
-"""Columns that every log has; `arm.d, propensity.d, pmf.d` of each dimension and `context.c` of each name follow."""
+"""Columns that every log has; `arm.d, propensity.d, pmf.d` of each dimension and `context.c` of each name follow.
+
+Campaigns with a `[wear_out]` table have `recency.d, frequency.d` too.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class LoggedDecision:
     sent_at: datetime | None = None
     reward: float | None = None
     candidate: str | None = None
+    exposures: tuple[Exposure, ...] = ()
 
     @classmethod
     def of(cls, decision: Decision, seq: int) -> LoggedDecision:
@@ -90,6 +95,7 @@ class LoggedDecision:
             decision.decided_at,
             decision.send_at,
             candidate=decision.candidate,
+            exposures=decision.exposures,
         )
 
 
@@ -100,12 +106,13 @@ def columns_of(campaign: Campaign) -> tuple[str, ...]:
     'decision_id'
     """
     names = [dimension.name for dimension in campaign.dimensions]
-    per_dimension = [f"{kind}.{name}" for name in names for kind in ("arm", "propensity", "pmf")]
+    kinds = ("arm", "propensity", "pmf", *(("recency", "frequency") if campaign.wear_out else ()))
+    per_dimension = [f"{kind}.{name}" for name in names for kind in kinds]
     return (*ROW_COLUMNS, *per_dimension, *(f"context.{item.name}" for item in campaign.schema.fields))
 
 
 def cells_of(row: LoggedDecision, campaign: Campaign) -> dict[str, object]:
-    """One row's cells by column name; a pmf is a list in the campaign's arm order."""
+    """One row's cells by column name; a pmf is a list in the campaign's arm order, and so are recency and frequency."""
     cells: dict[str, object] = {name: getattr(row, name) for name in ROW_COLUMNS}
     for d, dimension in enumerate(campaign.dimensions):
         cells[f"arm.{dimension.name}"] = row.arms[d]
@@ -113,4 +120,27 @@ def cells_of(row: LoggedDecision, campaign: Campaign) -> dict[str, object]:
         cells[f"pmf.{dimension.name}"] = list(row.pmfs[d])
     for item in campaign.schema.fields:
         cells[f"context.{item.name}"] = row.context.get(item.name)
+    if campaign.wear_out:
+        cells |= _exposure_cells(row, campaign)
     return cells
+
+
+def _exposure_cells(row: LoggedDecision, campaign: Campaign) -> dict[str, object]:
+    """Days since the customer last got each arm, None where not within the window; and how often within it."""
+    recencies: list[list[float | None]] = [[None] * size for size in campaign.sizes]
+    frequencies = [[0] * size for size in campaign.sizes]
+    for d, arm, recency, frequency in row.exposures:
+        recencies[d][arm], frequencies[d][arm] = recency, frequency
+    names = [dimension.name for dimension in campaign.dimensions]
+    return {f"recency.{name}": found for name, found in zip(names, recencies, strict=True)} | {
+        f"frequency.{name}": found for name, found in zip(names, frequencies, strict=True)
+    }
+
+
+def encoded_context(row: LoggedDecision, campaign: Campaign) -> EncodedContext:
+    """What a row was decided from: its context and its exposures, as the learner sees them.
+
+    Raises:
+        InvalidContext: if the row's context does not fit the campaign's schema.
+    """
+    return campaign.schema.encode(Context(row.context))._replace(exposures=row.exposures)

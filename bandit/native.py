@@ -190,6 +190,7 @@ def _faults(options: Mapping[str, Option]) -> list[Fault]:
 NATIVE = LearnerKind(
     NAME,
     frozenset({Need.NATIVE}),
+    wears=False,
     fresh=NativeLearner,
     resume=NativeLearner,
     serve=_serve,

@@ -14,6 +14,7 @@ from bandit.compiled import CompiledScorer, Tables, blocks_of
 from bandit.context import EncodedContext
 from bandit.errors import InvalidEstimates
 from bandit.estimates import Estimates, Offer
+from bandit.wear_out import WearOut
 
 PlainState = list[float]
 """Linear predictions, model after model: each model's column 0, then its arms of all dimensions."""
@@ -27,6 +28,7 @@ class PlainScorer:
         arrays: the same tables as arrays, for the audit and for many decisions at once.
         worths: what each model's prediction is worth in reward units.
         sequential: whether later dimensions look at earlier picks.
+        wear_out: the campaign's, if it asks for one.
     """
 
     __slots__ = (
@@ -37,11 +39,20 @@ class PlainScorer:
         "_pairs",
         "_sequential",
         "_starts",
+        "_worn",
         "_worths",
         "n_learned",
     )
 
-    def __init__(self, tables: Tables, arrays: CompiledScorer, worths: Sequence[float], *, sequential: bool) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        arrays: CompiledScorer,
+        worths: Sequence[float],
+        *,
+        sequential: bool,
+        wear_out: WearOut | None = None,
+    ) -> None:
         n_models, width = tables.constant.shape
         self._arrays = arrays
         self._blocks = [(block.start, block.stop) for block in blocks_of(tables.sizes)]
@@ -51,6 +62,7 @@ class PlainScorer:
         self._pairs: list[list[float]] = tables.pairs.reshape(len(tables.pairs), n_models * width).tolist()
         self._worths = tuple(map(float, worths))
         self._sequential = sequential
+        self._worn = tables.worn(wear_out)
         self.n_learned = arrays.n_learned
 
     def start(self, context: EncodedContext) -> PlainState:
@@ -60,7 +72,12 @@ class PlainScorer:
             known[index] if weight == 1.0 else [weight * x for x in known[index]]
             for index, weight in zip(context.indices, context.weights, strict=True)
         ]
-        return list(map(sum, zip(self._constant, *rows, strict=True)))
+        state: PlainState = list(map(sum, zip(self._constant, *rows, strict=True)))
+        if self._worn and context.exposures:
+            for column, sums in self._worn.added(context.exposures):
+                for start, added in zip(self._starts, sums, strict=True):
+                    state[start + column] += added
+        return state
 
     def offer(self, state: PlainState, dimension: int, offered: Sequence[int]) -> Offer:
         """Scores of the arms on offer.

@@ -149,6 +149,7 @@ def task_from(campaign: Campaign, options: RegressionOptions) -> Task:
         campaign.reward.worths if options.target == "outcomes" else (),
         reward_bounds(campaign),
         options.shared(space),
+        wear_out=campaign.wear_out,
     )
 
 
@@ -177,11 +178,17 @@ def _scorer(campaign: Campaign, tables: Tables, n_learned: int) -> CompiledScore
     task = task_of(campaign)
     logistic, sequential = bool(task.worths), campaign.policy.interactions
     arrays = CompiledScorer(
-        tables, task.worths or (1.0,), n_learned, logistic=logistic, bounds=task.bounds, sequential=sequential
+        tables,
+        task.worths or (1.0,),
+        n_learned,
+        logistic=logistic,
+        bounds=task.bounds,
+        sequential=sequential,
+        wear_out=campaign.wear_out,
     )
     if not logistic or tables.constant.size > MOST_PLAIN:
         return arrays
-    return PlainScorer(tables, arrays, task.worths, sequential=sequential)
+    return PlainScorer(tables, arrays, task.worths, sequential=sequential, wear_out=campaign.wear_out)
 
 
 def compile_snapshot(campaign: Campaign, snapshot: Snapshot) -> Tables:
@@ -214,7 +221,8 @@ def whole_bank(campaign: Campaign, task: Task, snapshot: Snapshot) -> tuple[Bank
     """The models of all candidates, ready to be asked."""
     state = checked_state(campaign, task, snapshot)
     space = FeatureSpace.graded(campaign, state.numbers)
-    return Bank(space, state.scaling, snapshot.arguments, snapshot.models), state.scaling
+    bank = Bank(space, state.scaling, snapshot.arguments, snapshot.models, wear_out=task.wear_out)
+    return bank, state.scaling
 
 
 def _serving_bank(campaign: Campaign, snapshot: Snapshot) -> tuple[FeatureSpace, Bank, Scaling]:
@@ -223,7 +231,7 @@ def _serving_bank(campaign: Campaign, snapshot: Snapshot) -> tuple[FeatureSpace,
     places = task.models_of(state.validation[1])
     arguments, models = [snapshot.arguments[p] for p in places], [snapshot.models[p] for p in places]
     space = FeatureSpace.graded(campaign, state.numbers)
-    return space, Bank(space, state.scaling, arguments, models), state.scaling
+    return space, Bank(space, state.scaling, arguments, models, wear_out=task.wear_out), state.scaling
 
 
 def checked_state(campaign: Campaign, task: Task, snapshot: Snapshot) -> RegressionState:
@@ -258,6 +266,7 @@ def _faults(options: Mapping[str, Option]) -> list[Fault]:
 REGRESSION = LearnerKind(
     NAME,
     frozenset({Need.SCORES}),
+    wears=True,
     fresh=RegressionLearner,
     resume=RegressionLearner,
     serve=serve,

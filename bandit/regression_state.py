@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 
 import msgspec
 
@@ -13,6 +14,7 @@ from bandit.learner import TrainingRow
 from bandit.scaling import Scaling
 from bandit.trial import Trial
 from bandit.validation import ValidationState
+from bandit.wear_out import Exposure
 
 KeptRow = tuple[tuple[int, ...], tuple[float, ...], tuple[int, ...], float, tuple[float, ...]]
 
@@ -26,6 +28,7 @@ class RegressionState(msgspec.Struct, array_like=True, frozen=True):
         validation: losses and who serves.
         kept_back: rows from which all of this will be measured again, while there are few; empty once it stands.
         numbers: for each dimension, what numeric arm features are measured by (`bandit.features.Numbers`).
+        exposures: of the rows kept back, where there are any.
     """
 
     features: tuple[str, ...]
@@ -34,13 +37,15 @@ class RegressionState(msgspec.Struct, array_like=True, frozen=True):
     validation: ValidationState
     kept_back: list[KeptRow]
     numbers: list[dict[str, tuple[float, float]]] = []
+    exposures: list[tuple[Exposure, ...]] = []
 
     @classmethod
     def of(cls, space: FeatureSpace, trial: Trial, rows: Sequence[TrainingRow]) -> RegressionState:
         """From a trial, and the rows that wait for it to stand."""
         kept = [(row.context.indices, row.context.weights, row.picks, row.reward, row.labels) for row in rows]
         scaling, numbers = trial.scaling, [dict(by) for by in space.numbers]
-        return cls(space.context, scaling.means, scaling.scales, trial.validation.state(), kept, numbers)
+        exposures = [row.context.exposures for row in rows] if any(row.context.exposures for row in rows) else []
+        return cls(space.context, scaling.means, scaling.scales, trial.validation.state(), kept, numbers, exposures)
 
     def in_order_of(self, features: Sequence[str]) -> RegressionState:
         """The same for a file that lists its fields in another order, which changes nothing."""
@@ -48,7 +53,9 @@ class RegressionState(msgspec.Struct, array_like=True, frozen=True):
         moved = {place[name]: index for index, name in enumerate(features)}
         means, scales = ([part[place[name]] for name in features] for part in (self.means, self.scales))
         kept = [(tuple(moved[index] for index in row[0]), *row[1:]) for row in self.kept_back]
-        return RegressionState(tuple(features), tuple(means), tuple(scales), self.validation, kept, self.numbers)
+        return RegressionState(
+            tuple(features), tuple(means), tuple(scales), self.validation, kept, self.numbers, self.exposures
+        )
 
     @classmethod
     def decoded(cls, data: bytes) -> RegressionState:
@@ -75,6 +82,8 @@ class RegressionState(msgspec.Struct, array_like=True, frozen=True):
     def rows(self) -> list[TrainingRow]:
         """The rows kept back."""
         return [
-            TrainingRow(EncodedContext({}, indices, weights), picks, reward, labels, (), ())
-            for indices, weights, picks, reward, labels in self.kept_back
+            TrainingRow(EncodedContext({}, indices, weights, exposures), picks, reward, labels, (), ())
+            for (indices, weights, picks, reward, labels), exposures in zip(
+                self.kept_back, self.exposures or repeat(()), strict=False
+            )
         ]

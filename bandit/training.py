@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bandit.campaign import Campaign
-from bandit.context import Context
 from bandit.group import Group
 from bandit.learner import LearnerKind, TrainingRow
-from bandit.log import LoggedDecision
+from bandit.log import LoggedDecision, encoded_context
 from bandit.snapshot import Snapshot
 
 
@@ -37,7 +36,7 @@ def training_row(campaign: Campaign, matured: Matured) -> TrainingRow:
     """One matured decision as the learner sees it."""
     row = matured.decision
     return TrainingRow(
-        campaign.schema.encode(Context(row.context)),
+        encoded_context(row, campaign),
         tuple(d.index_of(arm) for d, arm in zip(campaign.dimensions, row.arms, strict=True)),
         campaign.reward.reward_of(matured.outcome_types),
         campaign.reward.labels_of(matured.outcome_types),

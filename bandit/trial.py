@@ -16,6 +16,7 @@ from bandit.features import FeatureSpace
 from bandit.learner import TrainingRow
 from bandit.scaling import Scaling
 from bandit.validation import Validation, ValidationState
+from bandit.wear_out import WearOut
 
 SURPRISE = 30.0
 """Log-odds beyond which a loss grows no more: one absurd prediction shall not decide a contest."""
@@ -33,6 +34,7 @@ class Task:
         bounds: least and largest reward of one decision.
         shared: the part of the argument string that all models have in common.
         learner: name of the learner in the registry.
+        wear_out: the campaign's, if it asks for one.
         resampled: whether the candidates are members of a bootstrap: all take the same steps, and each counts every row
             as often as its own Poisson draw says.
     """
@@ -44,6 +46,7 @@ class Task:
     bounds: tuple[float, float]
     shared: str
     learner: str = "regression"
+    wear_out: WearOut | None = None
     resampled: bool = False
 
     @property
@@ -87,7 +90,7 @@ class Trial:
             starts = (start_of_rewards([row.reward for row in rows] or [0.0]),)
         arguments = [f"{c.arguments(start, task.bounds)} {task.shared}" for start in starts for c in task.candidates]
         validation = Validation([candidate.name for candidate in task.candidates], first=first)
-        trial = cls(task, scaling, Bank(task.space, scaling, arguments), validation)
+        trial = cls(task, scaling, Bank(task.space, scaling, arguments, wear_out=task.wear_out), validation)
         for row in rows:
             trial.learn(row)
         return trial
@@ -103,7 +106,7 @@ class Trial:
     ) -> Trial:
         """Go on from a snapshot."""
         validation = Validation([candidate.name for candidate in task.candidates], first=0, state=state)
-        return cls(task, scaling, Bank(task.space, scaling, arguments, models), validation)
+        return cls(task, scaling, Bank(task.space, scaling, arguments, models, wear_out=task.wear_out), validation)
 
     def learn(self, row: TrainingRow) -> None:
         """Predict, score, learn: every candidate the same row."""

@@ -28,6 +28,7 @@ from bandit.scaling import INDICATOR, SPREAD
 from bandit.schema import ContextField, NumericField, Schema
 from bandit.snapshot import Snapshot
 from bandit.trial import Task
+from bandit.wear_out import Exposure
 
 UNKNOWN_SPREAD = 0.3
 """Standard deviation, as a share of its declared range, that a new number is thought to have: that of a uniform one."""
@@ -88,6 +89,7 @@ def _refuse_what_differs(old: Campaign, before: Task, new: Campaign, after: Task
         "[learner] learning_rate or members differ": before.candidates != after.candidates,
         # A model of the reward itself has the old worths in it; models of outcomes do not.
         "the worths of outcomes differ": same_target and not after.worths and old.reward.events != new.reward.events,
+        "[wear_out] window differs": None not in {old.wear_out, new.wear_out} and old.wear_out != new.wear_out,
         f"dimensions stand elsewhere: {', '.join(moved + replaced)}": bool(moved + replaced),
     }
     found = [what for what, is_so in differs.items() if is_so]
@@ -148,6 +150,7 @@ class HistoricalSend:
         reward: in reward units; None if it is not known.
         outcome_types: what happened; None if only the reward is known.
         propensities: dimension to the probability that its arm was drawn with.
+        exposures: what the customer got lately, in the positions of the campaign that is to learn.
     """
 
     context: Mapping[str, ContextValue]
@@ -155,6 +158,7 @@ class HistoricalSend:
     propensities: Mapping[str, float]
     reward: float | None = None
     outcome_types: frozenset[str] | None = None
+    exposures: tuple[Exposure, ...] = ()
 
 
 @dataclass(slots=True)
@@ -219,7 +223,7 @@ def _row_of(campaign: Campaign, schema: Schema, send: HistoricalSend, unfit: Cou
     if not low <= reward <= high:
         return f"a reward outside [{low:g}, {high:g}], which no outcomes of this campaign give"
     return TrainingRow(
-        _encoded(schema, send.context, unfit),
+        _encoded(schema, send.context, unfit)._replace(exposures=send.exposures),
         picks,
         reward,
         known.labels_of(types),

@@ -51,6 +51,7 @@ def test_weights_over_scaled_contexts_mean_the_same_in_raw_terms():
         rng.standard_normal((n_models, width)),
         rng.standard_normal((n_features, n_models, width)),
         np.zeros((5, n_models, width)),
+        np.zeros((0, n_models)),
     )
     scaling = Scaling(tuple(rng.random(n_features)), tuple(1.0 + rng.random(n_features)))
     raw, customer = in_raw_terms(tables, scaling), rng.random(n_features)

@@ -1,0 +1,176 @@
+"""Wear-out: what a customer got lately, as features, so that an arm sent again and again scores less, and recovers.
+
+Of each arm the engine works out from its own log how many days ago the customer last got it (*recency*) and how often
+within the window (*frequency*). Both stand in the row that used them, so a pmf can be made again from the row alone.
+They become the same few features whichever arm it is, one set a dimension: how fast subject lines wear out and recover is
+learned from all of them together. One more set, of the latest send whatever it carried, takes up what mailing somebody
+often does by itself, so that it is not laid at an arm's door.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from bandit.dimension import Dimension
+from bandit.errors import InvalidSettings
+
+WEAR = "W"
+"""Namespace of the features; dimensions have small letters, the context has C."""
+STRENGTH = 3.0
+"""Value of a feature at its height: wear-out moves more than the difference between two arms usually does."""
+DAY = timedelta(days=1)
+SHORTEST, LONGEST = DAY, 366 * DAY
+
+
+class PastSend(NamedTuple):
+    """One earlier send to a customer: when it was decided, and the arm of each dimension by name."""
+
+    at: datetime
+    choice: Mapping[str, str]
+
+
+class Exposure(NamedTuple):
+    """How lately and how often a customer got one arm before a decision.
+
+    Attributes:
+        dimension, arm: positions in the campaign.
+        recency: days since the customer last got it, above 0.
+        frequency: times within the window, at least 1.
+    """
+
+    dimension: int
+    arm: int
+    recency: float
+    frequency: int
+
+
+@dataclass(frozen=True, slots=True)
+class WearOut:
+    """The `[wear_out]` table: for how long an earlier send counts.
+
+    Recency is told by a few ramps over the logarithm of the days: all begin at their height and fade to nothing, the first
+    soon, the last at the window's end, so that what wears off comes back by any curve that ends in "as if never sent", and
+    what is seldom seen (two sends in an hour) is thought to be at least as bad as what is often seen. Frequency counts by
+    its logarithm, and fades as recency grows.
+
+    Raises:
+        InvalidSettings: if the window is not between 1 day and 366.
+
+    >>> spec = WearOut(timedelta(days=30))
+    >>> spec.features
+    ('recency~0', 'recency~1', 'recency~2', 'recency~3', 'recency~4', 'frequency')
+    >>> [round(value, 2) for value in spec.values(recency=7.0, frequency=2)]
+    [0.0, 0.0, 0.0, 0.73, 1.18, 1.18]
+    """
+
+    window: timedelta = 30 * DAY
+    features: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _reach: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not SHORTEST <= self.window <= LONGEST:
+            raise InvalidSettings(f"the window of wear-out is {self.window}, need 1 to 366 days.")
+        reach = math.log2(1.0 + self.window / DAY)
+        object.__setattr__(self, "_reach", reach)
+        ramps = tuple(f"recency~{ramp}" for ramp in range(max(1, round(reach))))
+        object.__setattr__(self, "features", (*ramps, "frequency"))
+
+    def values(self, recency: float, frequency: int) -> list[float]:
+        """Values of `features`; all of them fade to 0 at the window's end."""
+        n_ramps = len(self.features) - 1
+        place = min(math.log2(1.0 + recency) / self._reach, 1.0)
+        ramps = [STRENGTH * max(0.0, 1.0 - place * n_ramps / (ramp + 1)) for ramp in range(n_ramps)]
+        return [*ramps, STRENGTH * math.log2(frequency) * (1.0 - place)]
+
+    def names(self, dimensions: Sequence[str]) -> tuple[str, ...]:
+        """Names of all features of a campaign: those of the latest send, then those of each dimension."""
+        return tuple(f"{whose}:{name}" for whose in ("any", *dimensions) for name in self.features)
+
+
+def exposures_of(
+    dimensions: Sequence[Dimension], spec: WearOut, past: Iterable[PastSend], at: datetime
+) -> tuple[Exposure, ...]:
+    """What a customer got of each arm within the window before a decision.
+
+    Args:
+        dimensions: of the campaign; arms and dimensions it does not have are passed over.
+        spec: the window.
+        past: earlier sends in any order; those outside the window and those not before `at` do not count.
+        at: the time of the decision.
+
+    Returns:
+        One entry an arm that was sent, in the order of dimensions and arms.
+
+    >>> from datetime import UTC
+    >>> from bandit.dimension import Arm
+    >>> subjects = Dimension("subject", (Arm("plain"), Arm("champion")))
+    >>> noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    >>> past = [PastSend(noon - days * DAY, {"subject": "champion"}) for days in (2, 5, 90)]
+    >>> exposures_of([subjects], WearOut(), past, noon)
+    (Exposure(dimension=0, arm=1, recency=2.0, frequency=2),)
+    """
+    found: dict[tuple[int, int], tuple[float, int]] = {}
+    for send in past:
+        age = at - send.at
+        if not timedelta(0) < age <= spec.window:
+            continue
+        for d, dimension in enumerate(dimensions):
+            arm = send.choice.get(dimension.name)
+            if arm is not None and arm in dimension:
+                key = (d, dimension.index_of(arm))
+                recency, frequency = found.get(key, (math.inf, 0))
+                found[key] = min(recency, age / DAY), frequency + 1
+    return tuple(Exposure(d, arm, *found[d, arm]) for d, arm in sorted(found))
+
+
+def latest(exposures: Sequence[Exposure]) -> tuple[float, int] | None:
+    """Recency and frequency of any send at all, from the exposures: every send carried one arm of the first dimension."""
+    sends = [(exposure.recency, exposure.frequency) for exposure in exposures if exposure.dimension == 0]
+    if not sends:
+        return None
+    return min(recency for recency, _ in sends), sum(frequency for _, frequency in sends)
+
+
+def moved_exposures(
+    exposures: Sequence[Exposure], before: Sequence[Dimension], after: Sequence[Dimension]
+) -> tuple[Exposure, ...]:
+    """The same exposures under another campaign's positions; arms it does not have are left out."""
+    places = {dimension.name: d for d, dimension in enumerate(after)}
+    moved = []
+    for exposure in exposures:
+        dimension = before[exposure.dimension]
+        arm, place = dimension.ids[exposure.arm], places.get(dimension.name)
+        if place is not None and arm in after[place]:
+            moved.append(exposure._replace(dimension=place, arm=after[place].index_of(arm)))
+    return tuple(sorted(moved))
+
+
+class Worn:
+    """What exposures add to linear predictions, from weights that were read out; see `bandit.compiled.Tables`.
+
+    Args:
+        spec: the campaign's.
+        weights: shape (1 + n_dimensions, n_models, n_features) as nested lists: the latest send, then each dimension.
+        starts: the first column of each dimension's arms.
+    """
+
+    __slots__ = ("_spec", "_starts", "_weights")
+
+    def __init__(self, spec: WearOut, weights: Sequence[Sequence[Sequence[float]]], starts: Sequence[int]) -> None:
+        self._spec, self._weights, self._starts = spec, weights, starts
+
+    def added(self, exposures: Sequence[Exposure]) -> list[tuple[int, list[float]]]:
+        """Column of the tables, and what each model adds to it."""
+        sends = latest(exposures)
+        found = [] if sends is None else [(0, self._sums(0, *sends))]
+        for d, arm, recency, frequency in exposures:
+            found.append((self._starts[d] + arm, self._sums(d + 1, recency, frequency)))
+        return found
+
+    def _sums(self, whose: int, recency: float, frequency: int) -> list[float]:
+        values = self._spec.values(recency, frequency)
+        return [sum(w * v for w, v in zip(model, values, strict=True)) for model in self._weights[whose]]
