@@ -5,7 +5,7 @@ A propensity is stored and never recomputed for use; this is the audit that reco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from bandit.campaign import Campaign
-from bandit.context import Context
 from bandit.draw import draw, position_of
 from bandit.eligibility import Eligibility
 from bandit.engine import Served
@@ -21,8 +20,10 @@ from bandit.errors import BrokenSnapshot, EngineError
 from bandit.estimates import NO_ESTIMATES
 from bandit.group import Group
 from bandit.learner import Scorer
-from bandit.log import LoggedDecision
+from bandit.log import LoggedDecision, encoded_context
 from bandit.policy import Policy
+from bandit.wear_out import PastSend
+from evaluation.exposure_check import exposure_problems
 
 SUM_TOLERANCE = 1e-9
 RECOMPUTED_TOLERANCE = 1e-6
@@ -61,6 +62,7 @@ CHECKS = {
     "eligibility": "arms that rules removed have probability 0",
     "recomputed": "each pmf equals the one recomputed from the snapshot and policy named in the row, to 1e-6",
     "snapshot": "the bytes of each snapshot named are the ones that were stored",
+    "exposures": "what the customer got before, as used, is what the log held",
     "group": "each customer is in one group, and each row in a known one",
     "campaign": "each row names the content of this campaign",
 }
@@ -76,12 +78,15 @@ class Recomputation:
         policies: who decided for each group; the random group's also decides where the learner could not.
         salt: of the draws.
         served_by: loads a snapshot by its id; raises BrokenSnapshot.
+        sends_before: earlier sends to a row's customer as the log held them, each with whether it was reported as not
+            sent since; None where the campaign does not ask.
     """
 
     campaign: Campaign
     policies: Mapping[Group, Policy]
     salt: bytes
     served_by: Callable[[str], Served]
+    sends_before: Callable[[LoggedDecision], Sequence[tuple[PastSend, bool]]] | None = None
 
 
 def verify_rows(rows: Iterable[LoggedDecision], by: Recomputation) -> dict[str, Check]:
@@ -94,7 +99,8 @@ def verify_rows(rows: Iterable[LoggedDecision], by: Recomputation) -> dict[str, 
     Returns:
         every check by name, with its failures; nothing is raised for a bad row.
     """
-    checks = {name: Check(name, means) for name, means in CHECKS.items()}
+    asked = by.campaign.wear_out is not None
+    checks = {name: Check(name, means) for name, means in CHECKS.items() if asked or name != "exposures"}
     verifier = _Verifier(by)
     for row in rows:
         for check in checks.values():
@@ -132,6 +138,7 @@ class _Verifier:
         yield from self._pmf_problems(row)
         yield from self._propensity_problems(row)
         yield from self._draw_problems(row)
+        yield from self._exposure_problems(row)
         yield from self._recomputed_problems(row)
 
     def _shape_problem(self, row: LoggedDecision) -> str:
@@ -174,6 +181,13 @@ class _Verifier:
             if drawn != arm:
                 yield "draw", f"arm of {dimension.name!r} is {arm[:60]!r}, position {position!r} draws {drawn!r}"
 
+    def _exposure_problems(self, row: LoggedDecision) -> Iterator[Problem]:
+        spec = self._by.campaign.wear_out
+        if spec and self._by.sends_before:
+            past = self._by.sends_before(row)
+            for problem in exposure_problems(self._dimensions, spec, row.decided_at, row.exposures, past):
+                yield "exposures", problem
+
     def _recomputed_problems(self, row: LoggedDecision) -> Iterator[Problem]:
         try:
             policy, scorer = self._who_decided(row)
@@ -193,7 +207,7 @@ class _Verifier:
         self, row: LoggedDecision, policy: Policy, scorer: Scorer[Any] | None
     ) -> Iterator[tuple[int, Any, Any]]:
         """Each dimension's pmf made again along the logged picks, with its eligible arms."""
-        encoded = self._by.campaign.schema.encode(Context(row.context))
+        encoded = encoded_context(row, self._by.campaign)
         state = scorer.start(encoded) if scorer else None
         picks: list[int] = []
         for d, dimension in enumerate(self._dimensions):

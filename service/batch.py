@@ -15,6 +15,7 @@ from bandit.errors import ConflictingDecision, EngineError, InvalidContext
 from bandit.log import LoggedDecision
 from service.clock import NewId
 from service.deciding import Request, choice_of, stored_decision, texts_of
+from service.past_sends import PastSends
 from service.store import Log, Store
 from service.table import Cells, columns_in, context_of, read_rows
 
@@ -110,19 +111,20 @@ def decide_all(
         ConflictingDecision, NoEligibleArm: the groups before it are stored; running the same table again with its
             decision_ids repeats nothing.
     """
-    left = iter(requests)
+    left, past = iter(requests), PastSends(store, log)
     while group := list(islice(left, AT_ONCE)):
         made: list[tuple[Request, Decision | LoggedDecision]] = []
         for request in group:
             found = stored_decision(store, log, request)
-            made.append((request, found or _decide(engine, request, at)))
+            made.append((request, found or _decide(engine, request, at, past)))
         store.add_decisions([store.row_of(d, log) for _, d in made if isinstance(d, Decision)])
         yield from made
 
 
-def _decide(engine: Engine, request: Request, at: datetime) -> Decision:
+def _decide(engine: Engine, request: Request, at: datetime, past: PastSends) -> Decision:
     try:
-        return engine.decide(request.customer_id, request.context, decision_id=request.decision_id, at=at)
+        before = past.to(request.customer_id, at)
+        return engine.decide(request.customer_id, request.context, decision_id=request.decision_id, at=at, past=before)
     except ConflictingDecision:
         raise
     except EngineError as error:

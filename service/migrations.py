@@ -91,3 +91,10 @@ def m004_create_snapshots(db: Database) -> None:
 def m005_add_candidate_to_decisions(db: Database) -> None:
     """Several candidates learn the same rows; each decision names the one that served it."""
     db.execute("ALTER TABLE decisions ADD COLUMN candidate TEXT")
+
+
+@migrations()
+def m006_add_exposures_to_decisions(db: Database) -> None:
+    """What a customer got lately, as a decision used it; the index finds it among a customer's earlier decisions."""
+    db.execute("ALTER TABLE decisions ADD COLUMN exposures TEXT")
+    db.execute("CREATE INDEX decisions_customer ON decisions(customer_key, decided_at)")

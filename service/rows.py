@@ -14,10 +14,11 @@ from bandit.campaign import Campaign
 from bandit.decision import Decision
 from bandit.errors import UnusableLog
 from bandit.log import LoggedDecision
+from bandit.wear_out import Exposure
 
 DECIDED = (
     "log_id", "decision_id", "customer_key", '"group"', "context", "arms", "propensities", "pmf", "propensity",
-    "policy", "snapshot", "fallback", "estimate", "decided_at", "send_at", "candidate",
+    "policy", "snapshot", "fallback", "estimate", "decided_at", "send_at", "candidate", "exposures",
 )  # fmt: skip
 """The columns that never change, in the order in which the chain covers them."""
 _FIRST = DECIDED.index("candidate")
@@ -69,6 +70,7 @@ def decided_values(decision: Decision, *, log_id: int) -> DecidedValues:
         stamp(decision.decided_at),
         None if decision.send_at is None else stamp(decision.send_at),
         decision.candidate,
+        _json(decision.exposures) if decision.exposures else None,
     )
 
 
@@ -125,7 +127,19 @@ def _logged_of(values: dict[str, Any], campaign: Campaign) -> LoggedDecision:
         sent_at=moment_of(values["sent_at"]),
         reward=values["reward"],
         candidate=values["candidate"],
+        exposures=_exposures(values["exposures"], campaign),
     )
+
+
+def _exposures(text: str | None, campaign: Campaign) -> tuple[Exposure, ...]:
+    """Exposures as they were written; positions that the campaign does not have would be used all the same."""
+    if text is None:
+        return ()
+    found = msgspec.json.decode(text, type=tuple[Exposure, ...])
+    for d, arm, recency, frequency in found:
+        if not (0 <= d < len(campaign.sizes) and 0 <= arm < campaign.sizes[d] and recency > 0.0 and frequency > 0):
+            raise ValueError(f"exposure {(d, arm, recency, frequency)} cannot be")
+    return found
 
 
 def _json(value: object) -> str:

@@ -88,6 +88,9 @@ class DecisionReceipt(DecisionAnswer):
     context: dict[str, Any]
     propensities: dict[str, float]
     pmf: dict[str, dict[str, float]]
+    exposures: dict[str, dict[str, dict[str, float]]] = Field(
+        description="Days since the customer last got an arm (recency) and times within the window (frequency), as used."
+    )
     estimate: float | None
     state: str
     sent_at: datetime | None

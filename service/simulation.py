@@ -14,6 +14,7 @@ from bandit.context import Context
 from bandit.decision import Decision
 from bandit.reward import Outcome
 from service.outcomes_table import record_outcome
+from service.past_sends import PastSends
 from service.store import Log, Store
 from service.trainer import Trainer, engine_for
 from simulator.world import Arrival, World
@@ -79,12 +80,14 @@ class Simulation:
             yield start + (step + 1) * self.step, list(group)
 
     def _decide(self, arrivals: Sequence[Arrival]) -> list[Send]:
-        engine = engine_for(self.store, self.log)
+        engine, past = engine_for(self.store, self.log), PastSends(self.store, self.log)
         sends = []
         for arrival in arrivals:
             decision_id = f"{arrival.customer_id}-{arrival.at:%Y%m%dT%H%M%S%f}"
             context = Context(arrival.context)
-            decision = engine.decide(arrival.customer_id, context, decision_id=decision_id, at=arrival.at)
+            before = past.to(arrival.customer_id, arrival.at)
+            decision = engine.decide(arrival.customer_id, context, decision_id=decision_id, at=arrival.at, past=before)
+            past.add(decision)
             sends.append(Send(arrival, decision))
         self.store.add_decisions([self.store.row_of(send.decision, self.log) for send in sends])
         return sends

@@ -185,7 +185,7 @@ class Store:
                     migrations.apply(Database(connection))
                     return _key(connection, "salt", salt), _key(connection, "secret", secret)
             except sqlite3.OperationalError as error:
-                is_busy = "locked" in str(error) or "already exists" in str(error)
+                is_busy = any(word in str(error) for word in ("locked", "already exists", "duplicate column"))
                 if not is_busy or attempt == OPENING_ATTEMPTS - 1:
                     raise
                 time.sleep(0.05)

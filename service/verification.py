@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from evaluation.sample_ratio import group_ratio_e_value
 from evaluation.verify import Check, Recomputation, verify_rows
 from policies.registry import group_policies
 from service.integrity import check_chain, check_rewards, check_snapshots
+from service.past_sends import sends_before
 from service.snapshots_table import load_snapshot
 from service.store import Log, Store
 
@@ -67,7 +69,8 @@ def _verify_log(store: Store, log: Log, watch: Watch) -> list[Check]:
     audit = _Audit(campaign)
     readable = Check("readable", "each row's columns hold values of their types")
     found = store.decisions(log, unreadable=lambda _, error: readable.fail(str(error)))
-    by_row = verify_rows(audit.watching(watch(found)), Recomputation(campaign, policies, store.salt, served_by))
+    recomputation = Recomputation(campaign, policies, store.salt, served_by, partial(sends_before, store, log))
+    by_row = verify_rows(audit.watching(watch(found)), recomputation)
     readable.n_checked = by_row["pmf"].n_checked + readable.n_failed
     snapshots = check_snapshots(reader, log)
     return [readable, *by_row.values(), check_rewards(reader, log), snapshots, *audit.checks()]

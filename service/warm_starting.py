@@ -18,6 +18,7 @@ from bandit.reward import State
 from bandit.snapshot import Snapshot
 from bandit.training import is_trained_on
 from bandit.warm_start import HistoricalSend, LearnedLog, carry_over, learn_log
+from bandit.wear_out import moved_exposures
 from policies.registry import group_policies
 from service.foreign_log import ColumnMap, number_in, require_columns
 from service.outcomes_table import iterate_matured
@@ -130,7 +131,8 @@ def _earlier_sends(store: Store, log: Log) -> Iterator[HistoricalSend]:
             if is_trained_on(made):
                 choice = dict(zip(names, made.arms, strict=True))
                 propensities = dict(zip(names, made.propensities, strict=True))
-                yield HistoricalSend(made.context, choice, propensities, None, row.outcome_types)
+                exposures = moved_exposures(made.exposures, earlier.campaign.dimensions, log.campaign.dimensions)
+                yield HistoricalSend(made.context, choice, propensities, None, row.outcome_types, exposures)
 
 
 def _exported_sends(path: Path, campaign: Campaign) -> Iterator[HistoricalSend | str]:

@@ -43,6 +43,8 @@ def schema_of(campaign: Campaign) -> pa.Schema:
     for dimension in campaign.dimensions:
         types[f"propensity.{dimension.name}"] = pa.float64()
         types[f"pmf.{dimension.name}"] = pa.list_(pa.float64())
+        types[f"recency.{dimension.name}"] = pa.list_(pa.float64())
+        types[f"frequency.{dimension.name}"] = pa.list_(pa.int64())
     for item in campaign.schema.fields:
         if isinstance(item, NumericField):
             types[f"context.{item.name}"] = pa.float64()
@@ -52,9 +54,11 @@ def schema_of(campaign: Campaign) -> pa.Schema:
 
 
 def _cells(rows: Iterable[LoggedDecision], campaign: Campaign, *, as_maps: bool) -> Iterator[dict[str, object]]:
+    kinds = ("pmf", *(("recency", "frequency") if campaign.wear_out else ()))
+    lists = {f"{kind}.{dimension.name}": dimension.ids for dimension in campaign.dimensions for kind in kinds}
     for row in rows:
         cells = cells_of(row, campaign)
         if as_maps:
-            for dimension, pmf in zip(campaign.dimensions, row.pmfs, strict=True):
-                cells[f"pmf.{dimension.name}"] = dict(zip(dimension.ids, pmf, strict=True))
+            for name, ids in lists.items():
+                cells[name] = dict(zip(ids, cells[name], strict=True))  # type: ignore[call-overload]
         yield cells

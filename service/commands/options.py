@@ -67,7 +67,9 @@ def checked_campaign(path: Path) -> Campaign:
     """
     campaign = load_campaign(path)
     # Without a policy nothing is known about what the learner must provide.
-    faults = policy_faults(campaign.policy) or learner_faults(campaign.learner, policy_of(campaign.policy).needs)
+    faults = policy_faults(campaign.policy) or learner_faults(
+        campaign.learner, policy_of(campaign.policy).needs, wears=campaign.wear_out is not None
+    )
     if faults:
         raise InvalidCampaign(faults, path.name)
     return campaign

@@ -15,6 +15,7 @@ from bandit.errors import ConflictingDecision, UnknownDecision
 from bandit.log import LoggedDecision
 from service.deciding import Request as Asked
 from service.deciding import choice_of, stored_decision, texts_of
+from service.past_sends import PastSends
 from service.schemas import (
     DecisionAnswer,
     DecisionBody,
@@ -91,9 +92,9 @@ async def decided(serving: Serving, body: bytes) -> bytes:
 
 async def _store(serving: Serving, asked: Asked) -> Decision:
     """Decide, and wait until it is on disk."""
-    decision = serving.engine.decide(
-        asked.customer_id, asked.context, decision_id=asked.decision_id, at=serving.clock()
-    )
+    at = serving.clock()
+    past = PastSends(serving.store, serving.log).to(asked.customer_id, at)
+    decision = serving.engine.decide(asked.customer_id, asked.context, decision_id=asked.decision_id, at=at, past=past)
     row = serving.store.row_of(decision, serving.log)
     await serving.store.writer.submit_row(row, asyncio.get_running_loop())
     return decision
@@ -157,8 +158,19 @@ def receipt_of(row: LoggedDecision, serving: Serving) -> dict[str, object]:
         "context": row.context,
         "propensities": {d.name: p for d, p in zip(dimensions, row.propensities, strict=True)},
         "pmf": pmfs,
+        "exposures": _exposures(row, serving),
         "estimate": row.estimate,
         "state": row.state,
         "sent_at": row.sent_at,
         "reward": row.reward,
     }
+
+
+def _exposures(row: LoggedDecision, serving: Serving) -> dict[str, dict[str, dict[str, float]]]:
+    """Recency and frequency of each arm the customer got lately, by dimension."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for exposure in row.exposures:
+        dimension = serving.log.campaign.dimensions[exposure.dimension]
+        worn = {"recency": exposure.recency, "frequency": exposure.frequency}
+        found.setdefault(dimension.name, {})[dimension.ids[exposure.arm]] = worn
+    return found
