@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from knowing import Knowing
 from peers import (
     BayesianBandits,
     BetaThompson,
@@ -20,11 +21,12 @@ from peers import (
     Ridge,
     River,
 )
-from problems import Problem, campaign_toml
+from problems import Problem, SimpleWorld, campaign_toml
 
 from bandit import Engine, Group, learner_for, read_campaign
 from policies import group_policies
-from simulator.rehearsal import Begin, Decider, EngineDecider, Phase, carried, forgotten, relearned
+from simulator.engine_decider import Begin, EngineDecider, carried, forgotten, relearned
+from simulator.rehearsal import Decider, Phase
 
 PRODUCT = "manyarm"
 SECRET = b"learning"  # nobody's data is at stake, and runs must be repeatable
@@ -76,18 +78,40 @@ def beginnings() -> tuple[Contestant, ...]:
 
     def new_arms_only(problem: Problem, batch: int) -> str:
         del batch
-        return "" if problem.name == "new-arms" else "the campaign does not change"
+        return "" if problem.name in {"new-arms", "drift-told"} else "the campaign does not change"
 
     return tuple(
-        Contestant(f"manyarm {name}", {"begin": name}, partial(_engine_decider, "", begin=begin), new_arms_only)
-        for name, begin in (("carried over", carried), ("cold", forgotten))
+        Contestant(f"manyarm {name}", {"begin": name}, partial(_engine_decider, "", **how), new_arms_only)
+        for name, how in (
+            ("carried over", {"begin": carried}),
+            ("cold", {"begin": forgotten}),
+            ("carried over, nothing declared", {"begin": carried, "declares": False}),
+        )
     )
 
 
-def _engine_decider(tables: str, run: Run, begin: Begin = relearned) -> EngineDecider:
+def wearers() -> tuple[Contestant, ...]:
+    """Where arms wear out: the engine without knowing of it, a uniform choice, and somebody who knows everything."""
+
+    def wear_out_only(problem: Problem, batch: int) -> str:
+        del batch
+        return "" if problem.name == "wear-out" else "nothing wears out"
+
+    uniform = '[policy]\nname = "uniform"\n'
+    return (
+        Contestant("manyarm unaware", {"wears": False}, partial(_engine_decider, "", wears=False), wear_out_only),
+        Contestant("uniform", {"tables": uniform}, partial(_engine_decider, uniform, wears=False), wear_out_only),
+        Contestant("knows everything", {"ahead": 1}, lambda _run: Knowing(), wear_out_only),
+    )
+
+
+def _engine_decider(
+    tables: str, run: Run, begin: Begin = relearned, *, wears: bool = True, declares: bool = True
+) -> EngineDecider:
     engines = []
     for phase in run.phases:
-        campaign = read_campaign(campaign_toml(phase.world, tables))  # type: ignore[arg-type]
+        world: SimpleWorld = phase.world  # type: ignore[assignment]
+        campaign = read_campaign(campaign_toml(world, tables, wears=wears, declares=declares))
         # The salt decides the draws, so it is the seed's; customers and their luck are the world's.
         engines.append(Engine(campaign, group_policies(campaign), f"salt-{run.seed}".encode(), SECRET))
     needs = engines[0].policies[Group.LEARNER].needs

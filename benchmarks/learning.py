@@ -29,15 +29,19 @@ from pathlib import Path
 
 import click
 import numpy as np
-from contestants import PEERS, PRODUCT, Contestant, Run, beginnings, product
+from contestants import PEERS, PRODUCT, Contestant, Run, beginnings, product, wearers
 from learning_report import report
 from problems import PROBLEMS
 
-from simulator.rehearsal import EngineDecider, play
+from bandit.regression import RegressionLearner
+from bandit.wear_out import Exposure
+from simulator.engine_decider import EngineDecider
+from simulator.rehearsal import play
 from simulator.truth import Truth, gap
 
 ROOT = Path(__file__).parent.parent
 N_POINTS = 20
+RECOVERY_DAYS = (1.0, 3.0, 7.0, 14.0, 21.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ Variants = Mapping[str, str]
 
 def field_of(variants: Variants) -> dict[str, Contestant]:
     """Every contestant by name: the product, its variants, the peers."""
-    own = [product(), *beginnings(), *(product(name, tables) for name, tables in variants.items())]
+    own = [product(), *beginnings(), *wearers(), *(product(name, tables) for name, tables in variants.items())]
     return {contestant.name: contestant for contestant in (*own, *PEERS)}
 
 
@@ -72,7 +76,18 @@ def played(task: Task, variants: Variants) -> dict[str, object]:
     seconds = time.process_time() - start
     fallbacks = len(decider.fallbacks) if isinstance(decider, EngineDecider) else 0
     figures = {"seconds": round(seconds, 2), "fallbacks": fallbacks, "code": code()}
-    return {**key_of(task, contestant), **summary(truth), **figures}
+    wear = recovery(decider) if isinstance(decider, EngineDecider) else None
+    return {**key_of(task, contestant), **summary(truth), **figures, **({"wear": wear} if wear else {})}
+
+
+def recovery(decider: EngineDecider) -> list[float] | None:
+    """What one exposure takes off the logit of a click, as learned, after each of `RECOVERY_DAYS`."""
+    spec, learner = decider.campaign.wear_out, decider.learner
+    if spec is None or not isinstance(learner, RegressionLearner):
+        return None
+    worn = learner.trial.tables([learner.trial.validation.chosen]).worn(spec)
+    lost = [dict(worn.added([Exposure(0, 0, days, 1)]))[1][0] for days in RECOVERY_DAYS] if worn else []
+    return [round(value, 4) for value in lost]
 
 
 @cache
@@ -100,6 +115,7 @@ def summary(truth: Truth) -> dict[str, object]:
     later = gap(truth.values[half:], truth.uniform[half:], truth.best[half:])
     parts = zip(*(np.array_split(part, N_POINTS) for part in (truth.values, truth.uniform, truth.best)), strict=True)
     return {
+        "value": round(truth.value, 6),
         "gap": round(truth.gap, 5),
         "later_gap": round(later, 5),
         "times_uniform": round(truth.value / float(truth.uniform.mean()), 5),
@@ -126,7 +142,7 @@ def tasks_of(options: argparse.Namespace, contestants: Mapping[str, Contestant])
     for seed in range(first, last):
         for problem in (PROBLEMS[name] for name in options.problems or PROBLEMS):
             for batch in [b for b in problem.batches if not options.batches or b in options.batches]:
-                for name in names:
+                for name in [n for n in names if not problem.only or n in problem.only]:
                     reason = contestants[name].refuses(problem, batch)
                     if reason:
                         reasons.add(f"left out: {name} on {problem.name}, batch {batch}: {reason}")

@@ -14,8 +14,9 @@ from simulator.click_world import CLICK, ClickWorld
 from simulator.email_worlds import composite, drifting, email4d, email12, email12hi, growing
 from simulator.multiclass import MulticlassWorld
 from simulator.rehearsal import Phase
+from simulator.wear_world import WearWorld, wearing
 
-SimpleWorld = ClickWorld | MulticlassWorld
+SimpleWorld = ClickWorld | MulticlassWorld | WearWorld
 """The worlds here: one reaction, contexts given as attributes."""
 
 
@@ -29,6 +30,7 @@ class Problem:
         worlds: the world of each phase, from a seed and a number of sends.
         n_sends: in all phases together.
         batches: delays to be tried, in sends.
+        only: contestants that take part, where not everybody can.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Problem:
     worlds: Callable[[int, int], Sequence[SimpleWorld]]
     n_sends: int
     batches: tuple[int, ...]
+    only: tuple[str, ...] = ()
 
     def phases(self, seed: int, n_sends: int | None = None) -> list[Phase]:
         """The phases of a campaign, of equal length."""
@@ -50,6 +53,11 @@ class Problem:
 
 def _one(make: Callable[[int, int], SimpleWorld]) -> Callable[[int, int], Sequence[SimpleWorld]]:
     return lambda seed, n_sends: (make(seed, n_sends),)
+
+
+def _wearing(seed: int, n_sends: int) -> Sequence[SimpleWorld]:
+    del n_sends  # the same customers hear again and again
+    return (wearing(seed),)
 
 
 def _multiclass(name: str, seed: int, n_sends: int) -> MulticlassWorld:
@@ -77,6 +85,15 @@ PROBLEMS: Mapping[str, Problem] = {
             for level in ("none", "some", "strong")
         ),
         Problem("drift", "email12hi, half of the arms change after 20,000 sends", drifting, 40_000, (1000,)),
+        Problem(
+            "drift-told",
+            "the same, the changed arms with new ids: who decides is told when and what",
+            partial(drifting, told=True),
+            40_000,
+            (1000,),
+            ("manyarm carried over", "manyarm cold"),
+        ),
+        Problem("wear-out", "email12hi for 1,000 customers, arms wear out", _wearing, 20_000, (1000,)),
         Problem("new-arms", "8 subject lines, then 12, with declared features", growing, 20_000, (1000,)),
         *(
             Problem(name.replace("_", "-"), f"scikit-learn's {name}", _one(partial(_multiclass, name)), 6_000, (25,))
@@ -86,14 +103,17 @@ PROBLEMS: Mapping[str, Problem] = {
 }
 
 
-def campaign_toml(world: SimpleWorld, tables: str = "") -> str:
+def campaign_toml(world: SimpleWorld, tables: str = "", *, wears: bool = True, declares: bool = True) -> str:
     """The campaign file of a world: its context, its arms with what they declare, a click worth 1.0; nobody held out.
 
     Args:
         world: whose choices and contexts they are.
         tables: more TOML, such as a `[policy]` and a `[learner]` table; nothing means the product's defaults.
+        wears: whether the file says that arms wear out, where they do.
+        declares: whether it says what arms are like, where the world knows.
     """
     lines = ["[campaign]", 'id = "learning"', "[reward]", 'window = "1h"', f"events = {{ {CLICK} = 1.0 }}", tables]
+    lines += ["[wear_out]"] if wears and isinstance(world, WearWorld) else []
     for name, values in world.attributes.categories.items():
         lines += [f"[context.{name}]", 'kind = "categorical"', f"values = {json.dumps(values)}"]
     for name, (low, high) in world.attributes.ranges.items():
@@ -101,7 +121,8 @@ def campaign_toml(world: SimpleWorld, tables: str = "") -> str:
     for name, arms in world.choices.dimensions.items():
         lines += ["[[dimension]]", f'name = "{name}"']
         for arm in arms:
-            lines += ["[[dimension.arm]]", f'id = "{arm}"', *_features(world.arm_features.get(name, {}).get(arm, {}))]
+            known = world.arm_features.get(name, {}).get(arm, {}) if declares else {}
+            lines += ["[[dimension.arm]]", f'id = "{arm}"', *_features(known)]
     return "\n".join(lines) + "\n"
 
 

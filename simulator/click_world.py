@@ -138,11 +138,21 @@ class ClickWorld:
         Raises:
             ImpossibleWorld: if a context is not one of this world's.
         """
-        rewards = np.empty((len(contexts), len(self.choices)))
+        return self.rewards_of(features_of(self.attributes, contexts))
+
+    def rewards_of(self, features: FloatArray, added: FloatArray | None = None) -> FloatArray:
+        """The same for features, with something added to the logit of each arm.
+
+        Args:
+            features: shape (n_contexts, n_features).
+            added: shape (n_contexts, n_arms), arms of all dimensions one after the other; nothing by default.
+        """
+        rewards = np.empty((len(features), len(self.choices)))
         pairs = self._pair_logits()
-        for first in range(0, len(contexts), _CHUNK):
-            features = features_of(self.attributes, contexts[first : first + _CHUNK])
-            rewards[first : first + _CHUNK] = _sigmoid(self._logits(features, pairs))
+        for first in range(0, len(features), _CHUNK):
+            some = slice(first, first + _CHUNK)
+            more = 0.0 if added is None else added[some]
+            rewards[some] = _sigmoid(self._logits(features[some], pairs, more))
         return rewards
 
     def best_choice(self, context: Mapping[str, ContextValue]) -> tuple[dict[str, str], float]:
@@ -155,9 +165,9 @@ class ClickWorld:
         """The mean probability of a click when every choice is equally probable."""
         return float(self.expected_rewards([context]).mean())
 
-    def _logits(self, features: FloatArray, pairs: FloatArray) -> FloatArray:
+    def _logits(self, features: FloatArray, pairs: FloatArray, added: FloatArray | float) -> FloatArray:
         """Shape (n, n_choices): dimension after dimension, so that each intermediate is as small as it can be."""
-        arms = self.effects.arm_logits(features)
+        arms = self.effects.arm_logits(features) + added
         logits = self.effects.customer_logits(features)[:, None]
         for first, end in pairwise(self._starts):
             logits = (logits[:, :, None] + arms[:, None, first:end]).reshape(len(features), -1)

@@ -79,13 +79,17 @@ def composite(
     return _composite(seed, n_customers, dict.fromkeys(combinations(range(4), 2), size) if size else {})
 
 
-def drifting(seed: int, n_customers: int = 40_000, *, share: float = 0.5) -> tuple[ClickWorld, ClickWorld]:
+def drifting(
+    seed: int, n_customers: int = 40_000, *, share: float = 0.5, told: bool = False
+) -> tuple[ClickWorld, ClickWorld]:
     """Before and after a change of taste: `email12hi`, and the same with the effects of some arms drawn again.
 
     Args:
         seed: of everything.
         n_customers: in both halves together; the first half of them comes before the change.
         share: of the arms that change.
+        told: whether the arms that changed have new ids in the second half, so that whoever decides is told when the
+            change came and what it changed; the effects are the same.
 
     Raises:
         ImpossibleWorld: if the share is not in [0, 1], or there is nobody in a half.
@@ -101,6 +105,9 @@ def drifting(seed: int, n_customers: int = 40_000, *, share: float = 0.5) -> tup
     effects = replace(before.effects, arms=arms, fit=fit)
     half = n_customers // 2
     after = replace(before, contexts=before.contexts[half:], effects=_calibrated(effects, before, seed))
+    if told:
+        ids = [f"{arm}-new" if k in changed else arm for k, arm in enumerate(after.choices.dimensions["subject"])]
+        after = replace(after, choices=ChoiceGrid({"subject": ids}))
     return replace(before, contexts=before.contexts[:half]), after
 
 

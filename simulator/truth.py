@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from bandit.arrays import FloatArray
 from bandit.context import ContextValue
-from simulator.world import Arrival, ImpossibleWorld, World
+from simulator.world import Arrival, ImpossibleWorld, RememberingWorld, World
 
 _CHUNK = 256  # distinct contexts at a time: 4 MB of rewards with 1,920 choices
 _SUM_TOLERANCE = 1e-6
@@ -115,6 +115,8 @@ def value_of_choices(world: World, arrivals: Iterable[Arrival], made: Iterable[M
 
 def _truth(world: World, sends: Sequence[Arrival], value_at: Callable[[int, FloatArray], float]) -> Truth:
     """The truth about each send; `value_at` turns its number and the rewards of all choices into its value."""
+    if isinstance(world, RememberingWorld):
+        return _truth_after(world, sends, value_at)
     groups: dict[tuple[tuple[str, ContextValue], ...], list[int]] = {}
     for number, arrival in enumerate(sends):
         groups.setdefault(tuple(arrival.context.items()), []).append(number)
@@ -126,6 +128,19 @@ def _truth(world: World, sends: Sequence[Arrival], value_at: Callable[[int, Floa
             truth.uniform[groups[key]] = rewards.mean()
             truth.best[groups[key]] = rewards.max()
             truth.values[groups[key]] = [value_at(number, rewards) for number in groups[key]]
+    return truth
+
+
+def _truth_after(
+    world: RememberingWorld, sends: Sequence[Arrival], value_at: Callable[[int, FloatArray], float]
+) -> Truth:
+    """The same where each send has a past of its own; the best choice is the best for this send alone."""
+    truth = Truth(np.empty(len(sends)), np.empty(len(sends)), np.empty(len(sends)))
+    for first in range(0, len(sends), _CHUNK):
+        some = slice(first, first + _CHUNK)
+        rewards = world.expected_rewards_after(sends[some])
+        truth.uniform[some], truth.best[some] = rewards.mean(axis=1), rewards.max(axis=1)
+        truth.values[some] = [value_at(first + place, row) for place, row in enumerate(rewards)]
     return truth
 
 

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bandit.arrays import FloatArray
 from bandit.context import ContextValue
 from bandit.errors import EngineError
+from bandit.wear_out import PastSend
 
 IntArray: TypeAlias = NDArray[np.int64]
 
@@ -33,6 +34,7 @@ class Arrival:
         customer_id: who receives the send; the same customer arrives several times in a campaign.
         at: the moment of the decision, in UTC; attribution windows are counted from here.
         context: name to value, None where the value is missing.
+        past: earlier sends to this customer, oldest first; only worlds that remember look at it.
 
     Raises:
         ImpossibleWorld: if the customer has no id, or the time is not in UTC.
@@ -41,6 +43,7 @@ class Arrival:
     customer_id: str
     at: datetime
     context: dict[str, ContextValue]
+    past: tuple[PastSend, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.customer_id:
@@ -183,6 +186,18 @@ class World(Protocol):
 
     def uniform_value(self, context: Mapping[str, ContextValue]) -> float:
         """The mean reward when every choice is equally probable."""
+
+
+@runtime_checkable
+class RememberingWorld(World, Protocol):
+    """A world in which what a customer got before changes what they do now; arrivals bring it along as `past`."""
+
+    @property
+    def memory(self) -> timedelta:
+        """For how long an earlier send matters."""
+
+    def expected_rewards_after(self, arrivals: Sequence[Arrival]) -> FloatArray:
+        """The exact mean reward of every choice given each arrival's past, shape (n_arrivals, n_choices)."""
 
 
 def check_utc(name: str, at: datetime) -> None:

@@ -10,7 +10,8 @@ import pytest
 from bandit import Engine, Group, learner_for, read_campaign
 from policies import group_policies
 from simulator.email_worlds import email12hi, growing
-from simulator.rehearsal import EngineDecider, Phase, Refresh, carried, forgotten, play, rehearse, relearned
+from simulator.engine_decider import EngineDecider, Refresh, carried, forgotten, rehearse, relearned
+from simulator.rehearsal import Phase, play
 from simulator.world import ImpossibleWorld
 
 
