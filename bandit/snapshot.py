@@ -9,8 +9,11 @@ from typing import Any
 import msgspec
 
 from bandit.errors import BrokenSnapshot, OutdatedSnapshot
+from bandit.packing import Packed, packed, unpacked
 
-FORMAT = 2
+FORMAT = 3
+_UNPACKED = 2
+"""The format before: the same with each model as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,9 @@ class Snapshot:
 
     def to_bytes(self) -> bytes:
         """Bytes with a checksum of their own: truncated weights and flipped bits load into VW without a word."""
-        body = msgspec.msgpack.encode((FORMAT, *(getattr(self, field.name) for field in fields(self))))
+        packs = tuple(packed(model) for model in self.models)
+        parts = [packs if field.name == "models" else getattr(self, field.name) for field in fields(self)]
+        body = msgspec.msgpack.encode((FORMAT, *parts))
         return hashlib.sha256(body).digest() + body
 
     @classmethod
@@ -67,8 +72,11 @@ class Snapshot:
         try:
             version, *parts = msgspec.msgpack.decode(body, type=list[Any])
             version = int(version)
-            if version == FORMAT:
+            if version == _UNPACKED:
                 return cls(*msgspec.convert(parts, _Parts))
+            if version == FORMAT:
+                campaign_hash, learner, arguments, packs, *rest = msgspec.convert(parts, _PackedParts)
+                return cls(campaign_hash, learner, arguments, tuple(map(unpacked, packs)), *rest)
         except (msgspec.MsgspecError, ValueError, TypeError) as error:
             raise BrokenSnapshot(f"the snapshot cannot be read by this version ({error}). Upgrade manyarm.") from error
         found = f"snapshot format is {version}, this version reads {FORMAT}."
@@ -78,6 +86,7 @@ class Snapshot:
 
 
 _Parts = tuple[str, str, tuple[str, ...], tuple[bytes, ...], int, int, str, bytes]
+_PackedParts = tuple[str, str, tuple[str, ...], tuple[Packed, ...], int, int, str, bytes]
 
 
 def checksum(data: bytes) -> str:
