@@ -20,8 +20,6 @@ from bandit.errors import InvalidSettings
 
 WEAR = "W"
 """Namespace of the features; dimensions have small letters, the context has C."""
-STRENGTH = 3.0
-"""Value of a feature at its height: wear-out moves more than the difference between two arms usually does."""
 DAY = timedelta(days=1)
 SHORTEST, LONGEST = DAY, 366 * DAY
 
@@ -64,7 +62,7 @@ class WearOut:
     >>> spec.features
     ('recency~0', 'recency~1', 'recency~2', 'recency~3', 'recency~4', 'frequency')
     >>> [round(value, 2) for value in spec.values(recency=7.0, frequency=2)]
-    [0.0, 0.0, 0.0, 0.73, 1.18, 1.18]
+    [0.0, 0.0, 0.0, 0.24, 0.39, 0.39]
     """
 
     window: timedelta = 30 * DAY
@@ -83,8 +81,8 @@ class WearOut:
         """Values of `features`; all of them fade to 0 at the window's end."""
         n_ramps = len(self.features) - 1
         place = min(math.log2(1.0 + recency) / self._reach, 1.0)
-        ramps = [STRENGTH * max(0.0, 1.0 - place * n_ramps / (ramp + 1)) for ramp in range(n_ramps)]
-        return [*ramps, STRENGTH * math.log2(frequency) * (1.0 - place)]
+        ramps = [max(0.0, 1.0 - place * n_ramps / (ramp + 1)) for ramp in range(n_ramps)]
+        return [*ramps, math.log2(frequency) * (1.0 - place)]
 
     def names(self, dimensions: Sequence[str]) -> tuple[str, ...]:
         """Names of all features of a campaign: those of the latest send, then those of each dimension."""

@@ -17,7 +17,7 @@ from bandit.log import LoggedDecision, cells_of, columns_of
 from bandit.regression import reference_score
 from bandit.training import training_row
 from bandit.warm_start import HistoricalSend, carry_over, learn_log
-from bandit.wear_out import DAY, STRENGTH, Exposure, PastSend, WearOut, exposures_of, latest, moved_exposures
+from bandit.wear_out import DAY, Exposure, PastSend, WearOut, exposures_of, latest, moved_exposures
 
 ARMS = ("plain", "champion", "dominate")
 DIMENSIONS = ("subject", "cta")
@@ -68,7 +68,7 @@ def test_features_are_finite_never_negative_and_fade_to_nothing_at_the_windows_e
     values = spec.values(recency, frequency)
     assert len(values) == len(spec.features)
     assert min(values) >= 0.0
-    assert max(values[:-1]) <= STRENGTH
+    assert max(values[:-1]) <= 1.0
     assert values[:-1] == sorted(values[:-1])  # the first ramp ends soonest
     assert spec.values(float(window), frequency) == pytest.approx([0.0] * len(values), abs=1e-9)
 
@@ -187,14 +187,16 @@ def test_a_worn_arm_scores_less_and_recovers_as_days_go_by(worlds, trained):
 
 def test_what_is_learned_of_one_arm_holds_for_all_and_for_no_other_arm_of_the_same_send(worlds, trained):
     campaign, snapshot = trained
-    worn = [Exposure(0, 1, 0.5, 1)]
-    falls = {
-        arm: score(worlds, campaign, snapshot, [Exposure(0, k, 0.5, 1)], arm)
-        / score(worlds, campaign, snapshot, [], arm)
-        for k, arm in enumerate(ARMS)
-    }
-    assert max(falls.values()) - min(falls.values()) < 0.1
-    assert score(worlds, campaign, snapshot, worn, "plain") > 0.85 * score(worlds, campaign, snapshot, [], "plain")
+
+    def lost(arm, sent):
+        """Logits that an arm loses by what was sent half a day ago."""
+        chances = (score(worlds, campaign, snapshot, e, arm) for e in ([], [Exposure(0, sent, 0.5, 1)]))
+        fresh, worn = (np.log(chance / (1.0 - chance)) for chance in chances)
+        return fresh - worn
+
+    own = [lost(arm, sent) for sent, arm in enumerate(ARMS)]
+    assert own == pytest.approx([own[0]] * 3, abs=1e-6)
+    assert lost("plain", 1) < 0.4 * own[0]
 
 
 @pytest.mark.parametrize("target", ["outcomes", "reward"])
