@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 import service.store
 from bandit.candidates import CANDIDATES, FIRST
 from service.app import create_app
+from service.schemas import DecisionAnswer, DecisionReceipt
 from service.serving import Serving
 from service.store import Store
 
@@ -239,6 +240,14 @@ def test_a_message_that_was_not_sent_is_void(http):
 
 def test_a_process_that_lives_says_so(http):
     assert http.client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_answers_have_just_the_fields_that_the_documentation_says(http):
+    answer, receipt = http.decide(decision_id="d1").json(), http.show("d1")
+    assert answer.keys() == DecisionAnswer.model_fields.keys()
+    assert receipt.keys() == DecisionReceipt.model_fields.keys()
+    DecisionAnswer.model_validate(answer)
+    DecisionReceipt.model_validate(receipt)
 
 
 def test_an_answer_and_its_receipt_name_the_candidate_that_served(http):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -37,9 +38,16 @@ def _summary(campaign: Campaign, warnings: list[str]) -> str:
         f"  context   {', '.join(item.name for item in campaign.schema.fields) or 'nothing'}",
         f"  groups    {shares}",
         f"  policy    {campaign.policy.name}, floor {campaign.policy.floor:g}",
+        f"  wear-out  {_wear_out(campaign)}",
         f"  content   {campaign.content_hash}",
     ]
     return "\n".join(lines + [f"  warning   {text}" for text in warnings])
+
+
+def _wear_out(campaign: Campaign) -> str:
+    if campaign.wear_out is None:
+        return "not asked for: an arm sent again counts as if it had never been sent"
+    return f"an earlier send counts for {campaign.wear_out.window / timedelta(days=1):g} days"
 
 
 def _warnings(campaign: Campaign) -> list[str]:
