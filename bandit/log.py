@@ -48,6 +48,7 @@ class LoggedDecision:
         state: pending, matured or void.
         sent_at: when the message went out, where somebody said so.
         reward: final reward of a matured decision, else None.
+        seen: the last row that stood in the log when the customer's past was read; None if it was not.
     """
 
     seq: int
@@ -72,6 +73,7 @@ class LoggedDecision:
     reward: float | None = None
     candidate: str | None = None
     exposures: tuple[Exposure, ...] = ()
+    seen: int | None = None
 
     @classmethod
     def of(cls, decision: Decision, seq: int) -> LoggedDecision:

@@ -150,7 +150,8 @@ class HistoricalSend:
         reward: in reward units; None if it is not known.
         outcome_types: what happened; None if only the reward is known.
         propensities: dimension to the probability that its arm was drawn with.
-        exposures: what the customer got lately, in the positions of the campaign that is to learn.
+        exposures: what the customer got lately, in the positions of the campaign that is to learn; None if it is not
+            known, which is counted where the campaign asks for it.
     """
 
     context: Mapping[str, ContextValue]
@@ -158,7 +159,7 @@ class HistoricalSend:
     propensities: Mapping[str, float]
     reward: float | None = None
     outcome_types: frozenset[str] | None = None
-    exposures: tuple[Exposure, ...] = ()
+    exposures: tuple[Exposure, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -169,7 +170,8 @@ class LearnedLog:
         snapshot: None if no row fitted.
         n_learned: rows learned.
         skipped: how many rows taught nothing, by reason.
-        unfit: context field to how many of its values did not fit the campaign and counted as missing.
+        unfit: context field to how many of its values did not fit the campaign and counted as missing; and how many rows
+            did not say what the customer got before, where the campaign asks.
     """
 
     snapshot: Snapshot | None = None
@@ -222,8 +224,10 @@ def _row_of(campaign: Campaign, schema: Schema, send: HistoricalSend, unfit: Cou
     low, high = reward_bounds(campaign)
     if not low <= reward <= high:
         return f"a reward outside [{low:g}, {high:g}], which no outcomes of this campaign give"
+    if campaign.wear_out and send.exposures is None:
+        unfit["what the customer got before"] += 1
     return TrainingRow(
-        _encoded(schema, send.context, unfit)._replace(exposures=send.exposures),
+        _encoded(schema, send.context, unfit)._replace(exposures=send.exposures or ()),
         picks,
         reward,
         known.labels_of(types),

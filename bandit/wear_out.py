@@ -20,6 +20,8 @@ from bandit.errors import InvalidSettings
 
 WEAR = "W"
 """Namespace of the features; dimensions have small letters, the context has C."""
+_ANY = "*"
+"""Whose features those of the latest send are; no dimension can be called so."""
 DAY = timedelta(days=1)
 SHORTEST, LONGEST = DAY, 366 * DAY
 
@@ -86,7 +88,7 @@ class WearOut:
 
     def names(self, dimensions: Sequence[str]) -> tuple[str, ...]:
         """Names of all features of a campaign: those of the latest send, then those of each dimension."""
-        return tuple(f"{whose}:{name}" for whose in ("any", *dimensions) for name in self.features)
+        return tuple(f"{whose}:{name}" for whose in (_ANY, *dimensions) for name in self.features)
 
 
 def exposures_of(
@@ -126,7 +128,10 @@ def exposures_of(
 
 
 def latest(exposures: Sequence[Exposure]) -> tuple[float, int] | None:
-    """Recency and frequency of any send at all, from the exposures: every send carried one arm of the first dimension."""
+    """Recency and frequency of any send at all, from the exposures of the first dimension, of which each send has one.
+
+    Sends whose arm of the first dimension the campaign no longer has are passed over.
+    """
     sends = [(exposure.recency, exposure.frequency) for exposure in exposures if exposure.dimension == 0]
     if not sends:
         return None

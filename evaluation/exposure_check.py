@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bandit.dimension import Dimension
-from bandit.wear_out import Exposure, PastSend, WearOut, exposures_of
+from bandit.wear_out import DAY, Exposure, PastSend, WearOut, exposures_of
 
-AT_ONCE = timedelta(minutes=5)
-"""Two decisions for one customer this close together may not have seen each other."""
 TOLERANCE_DAYS = 1e-6
+EarlierSend = tuple[PastSend, bool, bool]
+"""A send, whether it was reported as not sent since, and whether the decision must have seen it."""
 
 
 def exposure_problems(
@@ -18,35 +18,40 @@ def exposure_problems(
     spec: WearOut,
     at: datetime,
     logged: Iterable[Exposure],
-    past: Sequence[tuple[PastSend, bool]],
+    past: Sequence[EarlierSend],
 ) -> Iterator[str]:
     """What is wrong with the exposures of one decision.
 
-    No more may be logged than was sent, and each recency must be that of a send; no less than what surely counted: sends
-    that were never reported as not sent, decided more than a few minutes before.
+    No more may be logged than was sent, and each recency must be that of a send; no less, and none longer ago, than what
+    surely counted: sends that stood in the log when it was read and were never reported as not sent.
 
     Args:
         dimensions: of the campaign.
         spec: its window.
         at: when the row was decided.
         logged: what it says.
-        past: earlier sends, and whether each was reported as not sent since.
+        past: earlier sends.
     """
-    most = _counts(exposures_of(dimensions, spec, [send for send, _ in past], at))
-    sure = [send for send, is_void in past if not is_void and at - send.at > AT_ONCE]
-    least, found = _counts(exposures_of(dimensions, spec, sure, at)), _counts(logged)
+    found = _by_arm(logged)
+    most = _by_arm(exposures_of(dimensions, spec, [send for send, _, _ in past], at))
+    sure = [send for send, is_void, is_seen in past if is_seen and not is_void]
+    least = _by_arm(exposures_of(dimensions, spec, sure, at))
     for d, arm in sorted({*found, *least}):
-        name, times = f"arm {dimensions[d].ids[arm][:60]!r} of {dimensions[d].name!r}", found.get((d, arm), 0)
-        low, high = least.get((d, arm), 0), most.get((d, arm), 0)
-        if not low <= times <= high:
-            yield f"{name} was sent {high} times before within the window, the row says {times}"
-    for exposure in logged:
-        dimension = dimensions[exposure.dimension]
-        arm_id = dimension.ids[exposure.arm]
-        ages = [(at - send.at) / timedelta(days=1) for send, _ in past if send.choice.get(dimension.name) == arm_id]
-        if not any(abs(age - exposure.recency) <= TOLERANCE_DAYS for age in ages):
-            yield f"arm {arm_id[:60]!r} of {dimension.name!r} was not sent {exposure.recency!r} days before"
+        name = f"arm {dimensions[d].ids[arm][:60]!r} of {dimensions[d].name!r}"
+        says, low, high = (counted.get((d, arm)) for counted in (found, least, most))
+        times, fewest, often = (one.frequency if one else 0 for one in (says, low, high))
+        if not fewest <= times <= often:
+            yield f"{name} was sent {often} times before within the window, the row says {times}"
+        elif says and not _is_an_age(says.recency, dimensions[d].name, dimensions[d].ids[arm], at, past):
+            yield f"{name} was not sent {says.recency!r} days before"
+        elif says and low and says.recency > low.recency + TOLERANCE_DAYS:
+            yield f"{name} was last sent {low.recency!r} days before, the row says {says.recency!r}"
 
 
-def _counts(exposures: Iterable[Exposure]) -> dict[tuple[int, int], int]:
-    return {(exposure.dimension, exposure.arm): exposure.frequency for exposure in exposures}
+def _by_arm(exposures: Iterable[Exposure]) -> dict[tuple[int, int], Exposure]:
+    return {(exposure.dimension, exposure.arm): exposure for exposure in exposures}
+
+
+def _is_an_age(recency: float, dimension: str, arm: str, at: datetime, past: Sequence[EarlierSend]) -> bool:
+    ages = ((at - send.at) / DAY for send, _, _ in past if send.choice.get(dimension) == arm)
+    return any(abs(age - recency) <= TOLERANCE_DAYS for age in ages)

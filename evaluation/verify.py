@@ -22,8 +22,7 @@ from bandit.group import Group
 from bandit.learner import Scorer
 from bandit.log import LoggedDecision, encoded_context
 from bandit.policy import Policy
-from bandit.wear_out import PastSend
-from evaluation.exposure_check import exposure_problems
+from evaluation.exposure_check import EarlierSend, exposure_problems
 
 SUM_TOLERANCE = 1e-9
 RECOMPUTED_TOLERANCE = 1e-6
@@ -78,15 +77,14 @@ class Recomputation:
         policies: who decided for each group; the random group's also decides where the learner could not.
         salt: of the draws.
         served_by: loads a snapshot by its id; raises BrokenSnapshot.
-        sends_before: earlier sends to a row's customer as the log held them, each with whether it was reported as not
-            sent since; None where the campaign does not ask.
+        sends_before: earlier sends to a row's customer as the log held them; None where the campaign does not ask.
     """
 
     campaign: Campaign
     policies: Mapping[Group, Policy]
     salt: bytes
     served_by: Callable[[str], Served]
-    sends_before: Callable[[LoggedDecision], Sequence[tuple[PastSend, bool]]] | None = None
+    sends_before: Callable[[LoggedDecision], Sequence[EarlierSend]] | None = None
 
 
 def verify_rows(rows: Iterable[LoggedDecision], by: Recomputation) -> dict[str, Check]:

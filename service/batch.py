@@ -13,6 +13,7 @@ from bandit.decision import Decision
 from bandit.engine import Engine, check_ids
 from bandit.errors import ConflictingDecision, EngineError, InvalidContext
 from bandit.log import LoggedDecision
+from bandit.wear_out import PastSend
 from service.clock import NewId
 from service.deciding import Request, choice_of, stored_decision, texts_of
 from service.past_sends import PastSends
@@ -114,17 +115,21 @@ def decide_all(
     left, past = iter(requests), PastSends(store, log)
     while group := list(islice(left, AT_ONCE)):
         made: list[tuple[Request, Decision | LoggedDecision]] = []
+        rows = []
         for request in group:
-            found = stored_decision(store, log, request)
-            made.append((request, found or _decide(engine, request, at, past)))
-        store.add_decisions([store.row_of(d, log) for _, d in made if isinstance(d, Decision)])
+            found: Decision | LoggedDecision | None = stored_decision(store, log, request)
+            if found is None:
+                before = past.to(request.customer_id, at)
+                found = _decide(engine, request, at, before.sends)
+                rows.append(store.row_of(found, log, seen=before.seen))
+            made.append((request, found))
+        store.add_decisions(rows)
         yield from made
 
 
-def _decide(engine: Engine, request: Request, at: datetime, past: PastSends) -> Decision:
+def _decide(engine: Engine, request: Request, at: datetime, past: list[PastSend] | None) -> Decision:
     try:
-        before = past.to(request.customer_id, at)
-        return engine.decide(request.customer_id, request.context, decision_id=request.decision_id, at=at, past=before)
+        return engine.decide(request.customer_id, request.context, decision_id=request.decision_id, at=at, past=past)
     except ConflictingDecision:
         raise
     except EngineError as error:

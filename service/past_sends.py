@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import datetime
 from typing import NamedTuple
 
@@ -16,21 +15,39 @@ from bandit.wear_out import PastSend
 from service.rows import stamp
 from service.store import Log, Store
 
+MOST = 1000
+"""Of one customer's sends, the latest so many count: a monitor that decides every second must not slow everybody down."""
 _arms = msgspec.json.Decoder(tuple[str, ...])
-_PAST = """SELECT log_id, arms, decided_at, state FROM decisions
-WHERE customer_key = ? AND decided_at > ? AND decided_at < ? AND seq < ?"""
+_ROWS = """SELECT log_id, arms, decided_at, state, seq FROM decisions
+WHERE customer_key = ? AND decided_at > ? AND decided_at < ? AND seq < ? AND log_id IN ({logs})
+ORDER BY decided_at DESC LIMIT ?"""
 _NO_SEQ = 1 << 62
 
 
+class Remembered(NamedTuple):
+    """What a customer got before, as far as the log was read.
+
+    Attributes:
+        sends: None where the campaign does not ask.
+        seen: number of the last row that stood in the log then; every send up to it has been counted.
+    """
+
+    sends: list[PastSend] | None
+    seen: int | None = None
+
+
 class StoredSend(NamedTuple):
-    """An earlier send, and whether it was reported as not sent since."""
+    """An earlier send with the number of its row, and whether it was reported as not sent since."""
 
     send: PastSend
     is_void: bool
+    seq: int
 
 
-def stored_sends(store: Store, log: Log, key: str, at: datetime, *, before_seq: int = _NO_SEQ) -> list[StoredSend]:
-    """Every earlier send to a customer within the window of wear-out.
+def stored_sends(
+    store: Store, log: Log, key: str, at: datetime, *, before_seq: int = _NO_SEQ, whole: bool = True
+) -> list[StoredSend]:
+    """The latest sends to a customer within the window of wear-out, at most `MOST`.
 
     Args:
         store: where the logs are.
@@ -38,43 +55,57 @@ def stored_sends(store: Store, log: Log, key: str, at: datetime, *, before_seq: 
         key: the customer's key.
         at: only what was decided before.
         before_seq: only rows written before the one of this number.
+        whole: also those reported as not sent.
     """
-    spec, found = log.campaign.wear_out, []
+    spec = log.campaign.wear_out
     if spec is None:
         return []
-    rows = store.reader().execute(_PAST, (key, stamp(at - spec.window), stamp(at), before_seq))
-    for log_id, arms, decided_at, state in rows.fetchall():
-        campaign = store.log(log_id).campaign
-        if campaign.id == log.campaign.id:
-            choice = {d.name: arm for d, arm in zip(campaign.dimensions, _arms.decode(arms), strict=False)}
-            found.append(StoredSend(PastSend(datetime.fromisoformat(decided_at), choice), state == State.VOID))
+    campaigns = {other.log_id: other.campaign for other in store.logs() if other.campaign.id == log.campaign.id}
+    query = _ROWS.format(logs=", ".join(map(str, campaigns)))
+    values = (key, stamp(at - spec.window), stamp(at), before_seq, MOST)
+    found = []
+    for log_id, arms, decided_at, state, seq in store.reader().execute(query, values).fetchall():
+        if whole or state != State.VOID:
+            names = [dimension.name for dimension in campaigns[log_id].dimensions]
+            choice = dict(zip(names, _arms.decode(arms), strict=False))
+            send = PastSend(datetime.fromisoformat(decided_at), choice)
+            found.append(StoredSend(send, state == State.VOID, seq))
     return found
 
 
 class PastSends:
     """What customers got before, while decisions are made of which some are not stored yet.
 
-    Where the campaign has no `[wear_out]` table it answers None and looks nothing up.
+    Where the campaign has no `[wear_out]` table nothing is looked up.
     """
 
     def __init__(self, store: Store, log: Log) -> None:
         self._store, self._log = store, log
-        self._waiting: dict[str, list[PastSend]] = defaultdict(list)
+        self._waiting: dict[str, list[PastSend]] = {}
 
-    def to(self, customer_id: str, at: datetime) -> list[PastSend] | None:
+    def to(self, customer_id: str, at: datetime) -> Remembered:
         """Earlier sends to a customer, but for those reported as not sent."""
         if self._log.campaign.wear_out is None:
-            return None
+            return Remembered(None)
         key = customer_key(customer_id, secret=self._store.secret)
-        stored = stored_sends(self._store, self._log, key, at)
-        return [one.send for one in stored if not one.is_void] + self._waiting[key]
+        seen = self._store.last_seq()  # first: what is stored in between is seen too, but not counted on
+        stored = stored_sends(self._store, self._log, key, at, whole=False)
+        return Remembered([one.send for one in stored] + self._waiting.get(key, []), seen)
 
     def add(self, decision: Decision) -> None:
         """A decision that was made and waits to be stored."""
         if self._log.campaign.wear_out:
-            self._waiting[decision.customer_key].append(PastSend(decision.decided_at, decision.choice))
+            sends = self._waiting.setdefault(decision.customer_key, [])
+            sends.append(PastSend(decision.decided_at, decision.choice))
 
 
-def sends_before(store: Store, log: Log, row: LoggedDecision) -> list[StoredSend]:
-    """What the log held of a row's customer when the row was written."""
-    return stored_sends(store, log, row.customer_key, row.decided_at, before_seq=row.seq)
+def sends_before(store: Store, log: Log, row: LoggedDecision) -> list[tuple[PastSend, bool, bool]]:
+    """What the log held of a row's customer when the row was written.
+
+    Returns:
+        each send, whether it was reported as not sent since, and whether it must have been seen.
+    """
+    found = stored_sends(store, log, row.customer_key, row.decided_at, before_seq=row.seq)
+    # Where the latest were all that was looked at, which they were cannot be said afterwards.
+    horizon = -1 if row.seen is None or len(found) == MOST else row.seen
+    return [(one.send, one.is_void, one.seq <= horizon) for one in found]

@@ -18,7 +18,7 @@ from bandit.wear_out import Exposure
 
 DECIDED = (
     "log_id", "decision_id", "customer_key", '"group"', "context", "arms", "propensities", "pmf", "propensity",
-    "policy", "snapshot", "fallback", "estimate", "decided_at", "send_at", "candidate", "exposures",
+    "policy", "snapshot", "fallback", "estimate", "decided_at", "send_at", "candidate", "exposures", "seen",
 )  # fmt: skip
 """The columns that never change, in the order in which the chain covers them."""
 _FIRST = DECIDED.index("candidate")
@@ -48,7 +48,7 @@ def moment_of(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def decided_values(decision: Decision, *, log_id: int) -> DecidedValues:
+def decided_values(decision: Decision, *, log_id: int, seen: int | None) -> DecidedValues:
     """The never-changing part of a row."""
     picks = decision.picks
     return (
@@ -71,6 +71,7 @@ def decided_values(decision: Decision, *, log_id: int) -> DecidedValues:
         None if decision.send_at is None else stamp(decision.send_at),
         decision.candidate,
         _json(decision.exposures) if decision.exposures else None,
+        seen,
     )
 
 
@@ -128,6 +129,7 @@ def _logged_of(values: dict[str, Any], campaign: Campaign) -> LoggedDecision:
         reward=values["reward"],
         candidate=values["candidate"],
         exposures=_exposures(values["exposures"], campaign),
+        seen=values["seen"],
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, groupby
@@ -17,6 +17,7 @@ from service.outcomes_table import record_outcome
 from service.past_sends import PastSends
 from service.store import Log, Store
 from service.trainer import Trainer, engine_for
+from simulator.rehearsal import Memory, remembered
 from simulator.world import Arrival, World
 
 _AT_ONCE = 2000
@@ -44,6 +45,7 @@ class Simulation:
     store: Store
     log: Log
     step: timedelta = timedelta(days=1)
+    _memory: Memory = field(init=False, repr=False, default_factory=dict)
 
     def run(self, n_sends: int) -> Iterator[list[Send]]:
         """Decide, react, record and learn, step by step; yields the sends of each step.
@@ -81,15 +83,16 @@ class Simulation:
 
     def _decide(self, arrivals: Sequence[Arrival]) -> list[Send]:
         engine, past = engine_for(self.store, self.log), PastSends(self.store, self.log)
-        sends = []
+        sends, rows = [], []
         for arrival in arrivals:
             decision_id = f"{arrival.customer_id}-{arrival.at:%Y%m%dT%H%M%S%f}"
             context = Context(arrival.context)
-            before = past.to(arrival.customer_id, arrival.at)
+            before, seen = past.to(arrival.customer_id, arrival.at)
             decision = engine.decide(arrival.customer_id, context, decision_id=decision_id, at=arrival.at, past=before)
             past.add(decision)
-            sends.append(Send(arrival, decision))
-        self.store.add_decisions([self.store.row_of(send.decision, self.log) for send in sends])
+            rows.append(self.store.row_of(decision, self.log, seen=seen))
+            sends.append(Send(remembered(self.world, arrival, decision.choice, self._memory), decision))
+        self.store.add_decisions(rows)
         return sends
 
     def _react(self, send: Send, waiting: list[tuple[datetime, str, str]]) -> None:

@@ -140,10 +140,21 @@ class Store:
             self._opened.append(connection)
         return connection
 
-    def row_of(self, decision: Decision, log: Log) -> Row:
-        """A decision as the bulk insert takes it."""
+    def last_seq(self) -> int:
+        """Number of the last row that was written."""
+        seq: int = self.reader().execute("SELECT seq FROM head").fetchone()[0]
+        return seq
+
+    def row_of(self, decision: Decision, log: Log, *, seen: int | None = None) -> Row:
+        """A decision as the bulk insert takes it.
+
+        Args:
+            decision: to be stored.
+            log: the campaign's.
+            seen: the last row that stood in the log when the customer's past was read; None if it was not.
+        """
         due_at = log.campaign.reward.due_at(decision.decided_at, None)
-        return decided_values(decision, log_id=log.log_id), stamp(due_at)
+        return decided_values(decision, log_id=log.log_id, seen=seen), stamp(due_at)
 
     def add_decisions(self, rows: Sequence[Row]) -> None:
         """Store decisions together, all or none.

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,6 +23,8 @@ Cells = Mapping[str, object]
 """One row by column name; all texts from CSV, typed from Parquet."""
 
 YES, NO = {"true", "yes", "1", "t", "y"}, {"false", "no", "0", "f", "n"}
+ARM_ORDER = b"manyarm.arms"
+"""Where an exported Parquet file says in which order the arms stand in its lists."""
 FIRST_YEAR, LAST_YEAR = 1970, 5000
 _AT_ONCE = 5000
 csv.field_size_limit(sys.maxsize)
@@ -46,6 +49,17 @@ def read_rows(path: Path) -> Iterator[Cells]:
 def columns_in(path: Path) -> tuple[str, ...]:
     """Column names of a file; empty for a file without rows."""
     return tuple(next(read_rows(path), {}))
+
+
+def arms_in(path: Path) -> dict[str, tuple[str, ...]]:
+    """The order of each dimension's arms in the lists of an export of ours; empty for any other file."""
+    if path.suffix != ".parquet":
+        return {}
+    try:
+        kept = (pq.read_schema(path).metadata or {}).get(ARM_ORDER)
+        return msgspec.json.decode(kept, type=dict[str, tuple[str, ...]]) if kept else {}
+    except (pa.ArrowException, OSError, msgspec.DecodeError) as error:
+        raise UnusableLog(f"{path}: not a readable Parquet file ({error}). Write it again, or use CSV.") from error
 
 
 def _parquet_rows(path: Path) -> Iterator[Cells]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,17 +14,20 @@ from bandit.errors import BrokenSnapshot, UnusableLog
 from bandit.group import Group
 from bandit.learner import LearnerKind
 from bandit.learners import learner_for
+from bandit.log import LoggedDecision
 from bandit.reward import State
 from bandit.snapshot import Snapshot
 from bandit.training import is_trained_on
 from bandit.warm_start import HistoricalSend, LearnedLog, carry_over, learn_log
-from bandit.wear_out import moved_exposures
+from bandit.wear_out import Exposure, exposures_of
 from policies.registry import group_policies
+from service.exported_exposures import exported_exposures
 from service.foreign_log import ColumnMap, number_in, require_columns
 from service.outcomes_table import iterate_matured
+from service.past_sends import stored_sends
 from service.snapshots_table import add_snapshot, load_snapshot, newest_snapshot, promote
 from service.store import Log, Store
-from service.table import Cells, columns_in, context_of, read_rows
+from service.table import Cells, arms_in, columns_in, context_of, read_rows
 from service.trainer import Trainer
 
 EARLIER = "earlier"
@@ -131,8 +134,17 @@ def _earlier_sends(store: Store, log: Log) -> Iterator[HistoricalSend]:
             if is_trained_on(made):
                 choice = dict(zip(names, made.arms, strict=True))
                 propensities = dict(zip(names, made.propensities, strict=True))
-                exposures = moved_exposures(made.exposures, earlier.campaign.dimensions, log.campaign.dimensions)
+                exposures = _exposures(store, log, made)
                 yield HistoricalSend(made.context, choice, propensities, None, row.outcome_types, exposures)
+
+
+def _exposures(store: Store, log: Log, made: LoggedDecision) -> tuple[Exposure, ...]:
+    """What the customer got before an earlier log's decision, counted as this campaign counts it."""
+    spec = log.campaign.wear_out
+    if spec is None:
+        return ()
+    found = stored_sends(store, log, made.customer_key, made.decided_at, before_seq=made.seq, whole=False)
+    return exposures_of(log.campaign.dimensions, spec, [one.send for one in found], made.decided_at)
 
 
 def _exported_sends(path: Path, campaign: Campaign) -> Iterator[HistoricalSend | str]:
@@ -145,9 +157,11 @@ def _exported_sends(path: Path, campaign: Campaign) -> Iterator[HistoricalSend |
             f"{', '.join(found) or 'no rows at all'}. For a log that somebody else wrote name its columns with --arm, --reward, "
             "--propensity and --context."
         )
-    known = [item.name for item in campaign.schema.fields if f"context.{item.name}" in found]
+    known, order = [item.name for item in campaign.schema.fields if f"context.{item.name}" in found], arms_in(path)
     for cells in read_rows(path):
-        yield _exported_send(cells, campaign, names, known)
+        send = _exported_send(cells, campaign, names, known)
+        exposures = exported_exposures(cells, campaign, order)
+        yield send if isinstance(send, str) else replace(send, exposures=exposures)
 
 
 def _exported_send(

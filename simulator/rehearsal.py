@@ -18,6 +18,9 @@ from bandit.wear_out import PastSend
 from simulator.truth import Truth, value_of_choices
 from simulator.world import Arrival, ImpossibleWorld, RememberingWorld, World
 
+Memory = dict[str, list[PastSend]]
+"""Customer to what they got before, oldest first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:
@@ -95,17 +98,19 @@ def play(
     choices: list[Mapping[str, str]] = []
     happened: list[frozenset[str]] = []
     truths = []
-    memory: dict[str, list[PastSend]] = {}
+    memory: Memory = {}
     for number, phase in enumerate(phases):
         decider.enter(number, phase.world)
         arrivals: list[Arrival] = []
         first = len(choices)
         for sends in _batches(phase.world.arrivals(phase.n_sends), batch, first):
             made = decider.decide(sends)
-            arrived = _remembered(phase.world, sends, made, memory)
-            types = [_types(phase.world, send, choice) for send, choice in zip(arrived, made, strict=True)]
+            types = []
+            for send, choice in zip(sends, made, strict=True):
+                arrival = remembered(phase.world, send.arrival, choice, memory)
+                types.append(_types(phase.world, arrival, send.decision_id, choice))
+                arrivals.append(arrival)
             decider.learn(types)
-            arrivals += [send.arrival for send in arrived]
             choices += made
             happened += types
             watch(len(choices))
@@ -113,18 +118,14 @@ def play(
     return Played(choices, happened, _joined(truths))
 
 
-def _remembered(
-    world: World, sends: Sequence[Send], made: Sequence[Mapping[str, str]], memory: dict[str, list[PastSend]]
-) -> Sequence[Send]:
-    """The sends with what their customers got before, where the world looks at it; what they get now is noted."""
+def remembered(world: World, arrival: Arrival, choice: Mapping[str, str], memory: Memory) -> Arrival:
+    """An arrival with what its customer got before, where the world looks at it; what they get now is noted."""
     if not isinstance(world, RememberingWorld):
-        return sends
-    found = []
-    for send, choice in zip(sends, made, strict=True):
-        arrival, past = send.arrival, memory.setdefault(send.arrival.customer_id, [])
-        past[:] = [earlier for earlier in past if arrival.at - earlier.at <= world.memory]
-        found.append(replace(send, arrival=replace(arrival, past=tuple(past))))
-        past.append(PastSend(arrival.at, choice))
+        return arrival
+    past = memory.setdefault(arrival.customer_id, [])
+    past[:] = [earlier for earlier in past if arrival.at - earlier.at <= world.memory]
+    found = replace(arrival, past=tuple(past))
+    past.append(PastSend(arrival.at, choice))
     return found
 
 
@@ -134,9 +135,9 @@ def _batches(arrivals: Iterable[Arrival], batch: int, first: int) -> Iterator[li
         yield sends
 
 
-def _types(world: World, send: Send, choice: Mapping[str, str]) -> frozenset[str]:
-    closes = send.arrival.at + world.window
-    outcomes = world.react(send.arrival, choice, decision_id=send.decision_id)
+def _types(world: World, arrival: Arrival, decision_id: str, choice: Mapping[str, str]) -> frozenset[str]:
+    closes = arrival.at + world.window
+    outcomes = world.react(arrival, choice, decision_id=decision_id)
     return frozenset([outcome.type for outcome in outcomes if outcome.at <= closes])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
+from scipy.special import expit
 
 from bandit.arrays import FloatArray
 from bandit.context import ContextValue
@@ -18,6 +19,8 @@ from simulator.world import Arrival, ChoiceGrid, ImpossibleWorld, SimulatedOutco
 
 _HALF_LIVES = 8
 """After so many an exposure is forgotten: it would count 1/256."""
+_MOST_LOST = 500.0
+"""Logits; nobody clicks there, and further down a float overflows on the way."""
 _ORDER = 6
 """Stream of the seed from which the order of customers is drawn; see `simulator.email_worlds`."""
 
@@ -102,7 +105,7 @@ class WearWorld:
         logit = _logit(self.base.expected_reward(arrival.context, choice)) - self.depth * float(
             self._loads(arrival)[self._columns(choice)].sum()
         )
-        return click_if(1.0 / (1.0 + math.exp(-logit)), self.base.seed, arrival, decision_id)
+        return click_if(float(expit(logit)), self.base.seed, arrival, decision_id)
 
     def expected_reward(self, context: Mapping[str, ContextValue], choice: Mapping[str, str]) -> float:
         """The probability of a click by somebody who got nothing before."""
@@ -120,7 +123,7 @@ class WearWorld:
         """
         features = features_of(self.attributes, [arrival.context for arrival in arrivals])
         loads = np.array([self._loads(arrival) for arrival in arrivals])
-        return self.base.rewards_of(features, -self.depth * loads)
+        return self.base.rewards_of(features, np.maximum(-self.depth * loads, -_MOST_LOST))
 
     def best_choice(self, context: Mapping[str, ContextValue]) -> tuple[dict[str, str], float]:
         """The best first choice, and its reward."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 from datetime import timedelta
 
 import pyarrow.parquet as pq
@@ -12,16 +13,21 @@ from click.testing import CliRunner
 from starlette.testclient import TestClient
 
 from bandit import Context
-from bandit.wear_out import DAY, Exposure
+from bandit.warm_start import HistoricalSend, learn_log
+from bandit.wear_out import DAY, Exposure, moved_exposures
+from service import past_sends
 from service.app import create_app
 from service.cli import main
 from service.commands.export import schema_of
-from service.outcomes_table import record_not_sent
+from service.exported_exposures import exported_exposures
+from service.outcomes_table import mature, record_not_sent
 from service.past_sends import PastSends, sends_before
 from service.serving import Serving
 from service.simulation import Simulation
 from service.store import Store
+from service.table import arms_in, read_rows
 from service.verification import verify_store
+from service.warm_starting import _earlier_sends
 from simulator.email_worlds import email12hi
 from simulator.wear_world import WearWorld
 
@@ -42,10 +48,10 @@ def log(store, worlds):
 def decide(worlds, store, log, customer_id, days):
     """One decision so many days after noon, stored."""
     at = worlds.noon + days * DAY
-    past = PastSends(store, log).to(customer_id, at)
+    past, seen = PastSends(store, log).to(customer_id, at)
     engine = worlds.engine(log.campaign)
     made = engine.decide(customer_id, Context({}), decision_id=f"{customer_id}-{days}", at=at, past=past)
-    store.add_decisions([store.row_of(made, log)])
+    store.add_decisions([store.row_of(made, log, seen=seen)])
     return made
 
 
@@ -94,7 +100,7 @@ def test_what_the_customer_got_under_the_former_campaign_file_counts_too(worlds,
 
 def test_without_the_table_nothing_is_looked_up(worlds, store):
     log = store.open_log(worlds.campaign(), worlds.noon)
-    assert PastSends(store, log).to("ann", worlds.noon) is None
+    assert PastSends(store, log).to("ann", worlds.noon) == (None, None)
     made = decide(worlds, store, log, "ann", 0)
     assert sends_before(store, log, store.decision(made.decision_id, log)) == []
     assert "exposures" not in checks(store)
@@ -127,6 +133,52 @@ def test_exposures_that_the_log_does_not_bear_out_are_found(worlds, store, log, 
     failures = {name: check.failures for name, check in checks(store).items() if check.failures}
     assert failures.keys() == {"chain", "readable" if found == "cannot be read" else "exposures"}
     assert any("bob-2" in failure and found in failure for name in failures for failure in failures[name])
+
+
+def test_a_recency_that_is_not_that_of_the_latest_send_is_found(worlds, store, log):
+    choice = decide(worlds, store, log, "ann", 0).choice
+    days = 1
+    while decide(worlds, store, log, "ann", days).choice["subject"] != choice["subject"]:
+        days += 1
+    made = decide(worlds, store, log, "ann", days + 1)
+    (place,) = (place for place, e in enumerate(made.exposures) if (e.dimension, e.frequency) == (0, 2))
+    stale = [list(e) for e in made.exposures]
+    stale[place][2] = float(days + 1)  # the age of the first of the two
+    sql = sqlite3.connect(store.path, isolation_level=None)
+    sql.execute("UPDATE decisions SET exposures = ? WHERE decision_id = ?", (json.dumps(stale), made.decision_id))
+    sql.close()
+    (failure,) = checks(store)["exposures"].failures
+    assert "was last sent 1.0 days before, the row says" in failure
+
+
+def test_a_send_that_another_process_stored_in_between_may_be_missing(worlds, store, log):
+    """A command that began long ago commits between another's look-up and its commit: neither is wrong."""
+    later = worlds.noon + DAY
+    past, seen = PastSends(store, log).to("ann", later)
+    engine = worlds.engine(log.campaign)
+    decide(worlds, store, log, "ann", 0)  # decided a day before, stored only now
+    made = engine.decide("ann", Context({}), decision_id="between", at=later, past=past)
+    store.add_decisions([store.row_of(made, log, seen=seen)])
+    assert made.exposures == ()
+    assert verify_store(store).passed
+    # Had it stood there when the log was read, it would have had to count.
+    store.add_decisions([store.row_of(replace(made, decision_id="blind"), log, seen=store.last_seq())])
+    assert any("blind" in failure for failure in checks(store)["exposures"].failures)
+
+
+def test_a_customer_decided_for_all_the_time_costs_no_more_than_the_latest_sends(worlds, store, log, monkeypatch):
+    monkeypatch.setattr(past_sends, "MOST", 5)
+    for number in range(12):
+        made = decide(worlds, store, log, "monitor", number / 100)
+    assert sum(e.frequency for e in made.exposures if e.dimension == 0) == 5
+    assert verify_store(store).passed
+
+
+def test_looking_up_many_customers_remembers_none_of_them(worlds, store, log):
+    past = PastSends(store, log)
+    for number in range(50):
+        past.to(f"c{number}", worlds.noon)
+    assert past._waiting == {}
 
 
 def test_over_http_a_second_send_knows_of_the_first_and_the_receipt_says_so(worlds, store, log):
@@ -179,6 +231,57 @@ def test_a_simulated_campaign_with_wear_out_learns_and_verifies_and_its_export_s
     arms = {e.arm: (e.recency, e.frequency) for e in rows[-1].exposures}
     assert last["frequency.subject"] == [arms.get(k, (None, 0))[1] for k in range(12)]
     assert last["recency.subject"] == [arms.get(k, (None, 0))[0] for k in range(12)]
+
+
+@pytest.mark.parametrize("name", ["log.parquet", "log.csv"])
+def test_an_export_says_again_what_customers_got(worlds, store, log, tmp_path, name):
+    for customer in ("ann", "bob", "cyd"):
+        for days in (0, 2, 3):
+            decide(worlds, store, log, customer, days)
+    (tmp_path / "campaign.toml").write_text(log.campaign.toml, encoding="utf-8")
+    out = tmp_path / name
+    arguments = ["export", "--out", str(out), "--db", str(store.path), "--campaign", str(tmp_path / "campaign.toml")]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    order = arms_in(out)
+    read = [exported_exposures(cells, log.campaign, order) for cells in read_rows(out)]
+    assert read == [row.exposures for row in store.decisions(log)]
+    # Whatever the order of arms in the campaign that reads them.
+    turned = worlds.campaign(
+        wear_out={},
+        dimension=[
+            worlds.dimension("subject", "dominate", "champion", "plain"),
+            worlds.dimension("cta", "join", "invite"),
+        ],
+    )
+    for cells, row in zip(read_rows(out), store.decisions(log), strict=True):
+        expected = moved_exposures(row.exposures, log.campaign.dimensions, turned.dimensions)
+        assert exported_exposures(cells, turned, order) == expected
+    assert exported_exposures({"arm.subject": "plain"}, log.campaign, order) is None
+    assert exported_exposures({"recency.subject": "{", "frequency.subject": "{}"}, log.campaign, order) is None
+    assert exported_exposures({"recency.subject": [1.0], "frequency.subject": [1]}, log.campaign, {}) is None
+
+
+@pytest.mark.parametrize("window", ["30d", "7d"])
+def test_a_warm_start_from_earlier_logs_counts_as_the_new_campaign_counts(worlds, store, tmp_path, window):
+    """Whatever the earlier file counted, or if it did not at all: the database holds the sends."""
+    earlier = store.open_log(worlds.campaign(), worlds.noon)
+    for days in (0, 9, 11):
+        decide(worlds, store, earlier, "ann", days)
+    campaign = worlds.campaign(wear_out={"window": window})
+    log = store.open_log(campaign, worlds.noon)
+    rows = list(store.decisions(earlier))
+    assert all(row.exposures == () for row in rows)
+    store.write(lambda connection: mature(connection, earlier.log_id, earlier.campaign.reward, worlds.noon + 40 * DAY))
+    sends = list(_earlier_sends(store, log))
+    counted = [sum(e.frequency for e in send.exposures if e.dimension == 0) for send in sends]
+    assert counted == ([0, 1, 2] if window == "30d" else [0, 0, 1])
+
+
+def test_rows_that_do_not_say_what_customers_got_are_counted(worlds):
+    campaign = worlds.campaign(wear_out={})
+    send = HistoricalSend({}, {"subject": "plain", "cta": "join"}, {}, None, frozenset())
+    learned = learn_log(campaign, worlds.kind(campaign), [send, replace(send, exposures=())])
+    assert (learned.n_learned, dict(learned.unfit)) == (2, {"what the customer got before": 1})
 
 
 def test_check_names_a_learner_that_cannot_learn_from_it(worlds, tmp_path):

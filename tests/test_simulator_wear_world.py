@@ -115,6 +115,14 @@ def test_a_rehearsal_tells_the_world_what_each_customer_got_before(world, batch)
     assert played.truth.values[-100:].mean() < 0.3 * played.truth.values[:20].mean()
 
 
+def test_somebody_mailed_every_few_minutes_is_not_beyond_what_a_float_can_say():
+    busy = WearWorld(email12hi(0, 1), 0.5, WEEK, timedelta(minutes=5))
+    past = tuple(PastSend(START - timedelta(minutes=5 * k), busy.choices.at(0)) for k in range(1, 5000))
+    arrival = Arrival("c0", START, dict(busy.contexts[0]), past)
+    assert busy.react(arrival, busy.choices.at(0), decision_id="d") == ()
+    assert busy.expected_rewards_after([arrival])[0][0] == pytest.approx(0.0, abs=1e-12)
+
+
 def test_the_truth_of_an_arrival_without_a_past_is_that_of_the_base(world):
     arrivals = [replace(arrival, past=()) for arrival in world.arrivals(50)]
     made = [world.choices.at(k % 12) for k in range(50)]

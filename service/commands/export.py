@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
+import msgspec
 import pyarrow as pa
 
 from bandit.campaign import Campaign
 from bandit.log import LoggedDecision, cells_of, columns_of
 from bandit.schema import BooleanField, NumericField
 from service.commands.options import answer, campaign_option, db_option, json_option, opened, progress
+from service.table import ARM_ORDER
 from service.table_writer import TIME, require_writable, write_rows
 
 _TYPES: dict[str, pa.DataType] = {
@@ -50,7 +52,9 @@ def schema_of(campaign: Campaign) -> pa.Schema:
             types[f"context.{item.name}"] = pa.float64()
         elif isinstance(item, BooleanField):
             types[f"context.{item.name}"] = pa.bool_()
-    return pa.schema([(name, types.get(name, pa.string())) for name in columns_of(campaign)])
+    order = msgspec.json.encode({dimension.name: dimension.ids for dimension in campaign.dimensions})
+    columns = [(name, types.get(name, pa.string())) for name in columns_of(campaign)]
+    return pa.schema(columns, metadata={ARM_ORDER: order})
 
 
 def _cells(rows: Iterable[LoggedDecision], campaign: Campaign, *, as_maps: bool) -> Iterator[dict[str, object]]:

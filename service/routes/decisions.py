@@ -93,9 +93,9 @@ async def decided(serving: Serving, body: bytes) -> bytes:
 async def _store(serving: Serving, asked: Asked) -> Decision:
     """Decide, and wait until it is on disk."""
     at = serving.clock()
-    past = PastSends(serving.store, serving.log).to(asked.customer_id, at)
+    past, seen = PastSends(serving.store, serving.log).to(asked.customer_id, at)
     decision = serving.engine.decide(asked.customer_id, asked.context, decision_id=asked.decision_id, at=at, past=past)
-    row = serving.store.row_of(decision, serving.log)
+    row = serving.store.row_of(decision, serving.log, seen=seen)
     await serving.store.writer.submit_row(row, asyncio.get_running_loop())
     return decision
 
