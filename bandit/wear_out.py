@@ -52,39 +52,36 @@ class Exposure(NamedTuple):
 class WearOut:
     """The `[wear_out]` table: for how long an earlier send counts.
 
-    Recency is told by a few ramps over the logarithm of the days: all begin at their height and fade to nothing, the first
-    soon, the last at the window's end, so that what wears off comes back by any curve that ends in "as if never sent", and
-    what is seldom seen (two sends in an hour) is thought to be at least as bad as what is often seen. Frequency counts by
-    its logarithm, and fades as recency grows.
+    Recency is told by a few ramps over the days: all begin at 1 and fade to 0, the first over the whole window, the next over
+    half of it, and so on, so that what wears off comes back by any curve that ends in "as if never sent", and what is seldom
+    seen (two sends in an hour) is thought to be at least as bad as what is often seen. Frequency counts by its logarithm,
+    and fades as recency grows.
 
     Raises:
         InvalidSettings: if the window is not between 1 day and 366.
 
     >>> spec = WearOut(timedelta(days=30))
     >>> spec.features
-    ('recency~0', 'recency~1', 'recency~2', 'recency~3', 'recency~4', 'frequency')
-    >>> [round(value, 2) for value in spec.values(recency=7.0, frequency=2)]
-    [0.0, 0.0, 0.0, 0.24, 0.39, 0.39]
+    ('recency/1', 'recency/2', 'recency/4', 'recency/8', 'recency/16', 'frequency')
+    >>> [round(value, 2) for value in spec.values(recency=6.0, frequency=2)]
+    [0.8, 0.6, 0.2, 0.0, 0.0, 0.8]
     """
 
     window: timedelta = 30 * DAY
     features: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    _reach: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not SHORTEST <= self.window <= LONGEST:
             raise InvalidSettings(f"the window of wear-out is {self.window}, need 1 to 366 days.")
-        reach = math.log2(1.0 + self.window / DAY)
-        object.__setattr__(self, "_reach", reach)
-        ramps = tuple(f"recency~{ramp}" for ramp in range(max(1, round(reach))))
+        n_ramps = max(1, round(math.log2(self.window / DAY)))
+        ramps = tuple(f"recency/{2**ramp}" for ramp in range(n_ramps))
         object.__setattr__(self, "features", (*ramps, "frequency"))
 
     def values(self, recency: float, frequency: int) -> list[float]:
         """Values of `features`; all of them fade to 0 at the window's end."""
-        n_ramps = len(self.features) - 1
-        place = min(math.log2(1.0 + recency) / self._reach, 1.0)
-        ramps = [max(0.0, 1.0 - place * n_ramps / (ramp + 1)) for ramp in range(n_ramps)]
-        return [*ramps, math.log2(frequency) * (1.0 - place)]
+        gone = recency / (self.window / DAY)
+        ramps = [max(0.0, 1.0 - gone * 2.0**ramp) for ramp in range(len(self.features) - 1)]
+        return [*ramps, math.log2(frequency) * max(0.0, 1.0 - gone)]
 
     def names(self, dimensions: Sequence[str]) -> tuple[str, ...]:
         """Names of all features of a campaign: those of the latest send, then those of each dimension."""

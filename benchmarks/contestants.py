@@ -95,7 +95,7 @@ def wearers() -> tuple[Contestant, ...]:
 
     def wear_out_only(problem: Problem, batch: int) -> str:
         del batch
-        return "" if problem.name == "wear-out" else "nothing wears out"
+        return "" if problem.name in {"wear-out", "wear-none"} else "nothing is asked for that could be left out"
 
     uniform = '[policy]\nname = "uniform"\n'
     return (

@@ -24,8 +24,8 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 N_FEATURES, N_VALUES, SEED = 10, 4, 0
 
 
-def campaign_text(dimensions: dict[str, int]) -> str:
-    """Ten categorical features; groups, floor and policy as in the sample campaign."""
+def campaign_text(dimensions: dict[str, int], *, wears: bool = False) -> str:
+    """Ten categorical features; groups, floor and policy as in the sample campaign; wear-out where it is wanted."""
     arms = {name: "".join(f'[[dimension.arm]]\nid = "{name}{k}"\n' for k in range(n)) for name, n in dimensions.items()}
     values = ", ".join(f'"v{v}"' for v in range(N_VALUES))
     control = ", ".join(f'{name} = "{name}0"' for name in dimensions)
@@ -33,6 +33,7 @@ def campaign_text(dimensions: dict[str, int]) -> str:
         [
             '[campaign]\nid = "bench"\n[reward]\nwindow = "72h"\nevents = { click = 1.0 }\n',
             f"[groups]\nrandom = 0.05\ncontrol = {{ share = 0.05, choice = {{ {control} }} }}\n",
+            "[wear_out]\n" if wears else "",
             *(f'[context.f{i}]\nkind = "categorical"\nvalues = [{values}]\n' for i in range(N_FEATURES)),
             *(f'[[dimension]]\nname = "{name}"\n{text}' for name, text in arms.items()),
         ]

@@ -55,9 +55,9 @@ def _one(make: Callable[[int, int], SimpleWorld]) -> Callable[[int, int], Sequen
     return lambda seed, n_sends: (make(seed, n_sends),)
 
 
-def _wearing(seed: int, n_sends: int) -> Sequence[SimpleWorld]:
+def _wearing(seed: int, n_sends: int, *, depth: float = 0.5) -> Sequence[SimpleWorld]:
     del n_sends  # the same customers hear again and again
-    return (wearing(seed),)
+    return (wearing(seed, depth=depth),)
 
 
 def _multiclass(name: str, seed: int, n_sends: int) -> MulticlassWorld:
@@ -94,6 +94,7 @@ PROBLEMS: Mapping[str, Problem] = {
             ("manyarm carried over", "manyarm cold"),
         ),
         Problem("wear-out", "email12hi for 1,000 customers, arms wear out", _wearing, 20_000, (1000,)),
+        Problem("wear-none", "the same, nothing wears out", partial(_wearing, depth=0.0), 20_000, (1000,)),
         Problem("new-arms", "8 subject lines, then 12, with declared features", growing, 20_000, (1000,)),
         *(
             Problem(name.replace("_", "-"), f"scikit-learn's {name}", _one(partial(_multiclass, name)), 6_000, (25,))

@@ -81,10 +81,12 @@ def wrk(path: str, seconds: int, script: Path | None = None) -> tuple[float, flo
     return float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]), float(number) * {"us": 1e-3, "ms": 1, "s": 1e3}[unit]  # type: ignore[index]
 
 
-def measure(folder: Path, dimensions: dict[str, int], *, rounds: int, seconds: int) -> dict[str, list[float]]:
+def measure(
+    folder: Path, dimensions: dict[str, int], *, rounds: int, seconds: int, wears: bool = False
+) -> dict[str, list[float]]:
     """One server, both routes in turns."""
     found: dict[str, list[float]] = {"empty": [], "decisions": [], "empty p99": [], "decisions p99": []}
-    with started(folder, dimensions):
+    with started(folder, dimensions, wears=wears):
         for _ in range(rounds):
             for name, path, script in (("empty", "/empty", None), ("decisions", "/v1/decisions", folder / "load.lua")):
                 rate, slow = wrk(path, seconds, script)
@@ -102,9 +104,9 @@ def smoke() -> None:
 
 
 @contextmanager
-def started(folder: Path, dimensions: dict[str, int]) -> Iterator[None]:
+def started(folder: Path, dimensions: dict[str, int], *, wears: bool = False) -> Iterator[None]:
     """The server of both routes, until the end of the block."""
-    (folder / "campaign.toml").write_text(campaign_text(dimensions))
+    (folder / "campaign.toml").write_text(campaign_text(dimensions, wears=wears))
     (folder / "load.lua").write_text(LUA)
     command = [sys.executable, "-c", SERVER, str(folder / "log.db"), str(folder / "campaign.toml"), str(PORT)]
     server = subprocess.Popen(command)
@@ -138,9 +140,11 @@ def main() -> None:
     if not shutil.which("wrk"):
         raise SystemExit("wrk is not installed; on Debian: apt-get install wrk")
     document: dict[str, object] = {"connections": CONNECTIONS, "goals": {"12 arms": 0.4}}
-    for name, dimensions in SIZES.items():
+    cases = [(name, dimensions, False) for name, dimensions in SIZES.items()]
+    cases.append(("12 arms, [wear_out]", SIZES["12 arms"], True))
+    for name, dimensions, wears in cases:
         with tempfile.TemporaryDirectory() as folder:
-            found = measure(Path(folder), dimensions, rounds=options.rounds, seconds=options.seconds)
+            found = measure(Path(folder), dimensions, rounds=options.rounds, seconds=options.seconds, wears=wears)
         document[name] = {
             "requests_per_second_most": {key: max(found[key]) for key in ("empty", "decisions")},
             "decisions / empty, requests per second": ratio(found, "decisions", "empty"),
