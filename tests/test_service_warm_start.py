@@ -162,6 +162,7 @@ def test_a_campaign_that_has_learned_is_not_started_over(run, played):
         (("--from-log", "no-such.csv"), "no such file"),
         (("--from-log", "users.csv"), "no column 'reward', 'arm.subject'.*--arm, --reward"),
         (("--from-log", "log.csv", "--arm", "arm.subject"), "--arm and --reward go together"),
+        (("--from-log", "log.csv", "--context", "level"), "--context goes with --arm and --reward"),
         (("--from-log", "log.csv", "--arm", "group", "--reward", "reward"), "no row teaches this campaign anything"),
         (
             ("--from-log", "log.csv", "--arm", "arm.subject", "--reward", "reward", "--context", "policy,level"),

@@ -49,7 +49,7 @@ def learn(  # noqa: PLR0913, PLR0917 - one argument an option
     """
     if from_snapshot or from_log:
         columns = ColumnMap(arm, reward, propensity, tuple(filter(None, context.split(",")))) if arm or reward else None
-        _refuse_half_a_source(from_snapshot, from_log, columns)
+        _refuse_half_a_source(from_snapshot, from_log, columns, context)
         with opened(db, campaign, at) as (store, log):
             if from_snapshot:
                 started = start_from_snapshot(store, log, from_snapshot, now_or(at))
@@ -60,9 +60,11 @@ def learn(  # noqa: PLR0913, PLR0917 - one argument an option
     _learn(db, campaign, at, as_json=as_json)
 
 
-def _refuse_half_a_source(from_snapshot: str, from_log: str, columns: ColumnMap | None) -> None:
+def _refuse_half_a_source(from_snapshot: str, from_log: str, columns: ColumnMap | None, context: str) -> None:
     if from_snapshot and from_log:
         raise click.UsageError("--from-snapshot and --from-log are two beginnings; give one of them.")
+    if context and not columns:
+        raise click.UsageError("--context goes with --arm and --reward; an export of ours has its own columns.")
     if columns and not (from_log and columns.arm and columns.reward):
         raise click.UsageError("--arm and --reward go together, and with --from-log FILE.")
 
@@ -70,8 +72,7 @@ def _refuse_half_a_source(from_snapshot: str, from_log: str, columns: ColumnMap 
 def _started(started: WarmStart, source: str) -> str:
     skipped = "".join(f"\n  {count} rows taught nothing: {reason}" for reason, count in started.skipped.items())
     unfit = "".join(
-        f"\n  {count} values of {name!r} did not fit the campaign and were learned as missing"
-        for name, count in started.unfit.items()
+        f"\n  {count} rows without a fitting {name!r}: learned as missing" for name, count in started.unfit.items()
     )
     return (
         f"{started.snapshot} serves: {started.n_learned} decisions learned from {source}.{skipped}{unfit}\n"
