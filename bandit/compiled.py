@@ -55,14 +55,14 @@ class Tables:
     pairs: FloatArray
     wear: FloatArray
 
-    def worn(self, spec: WearOut | None) -> Worn | None:
+    def worn(self, spec: WearOut | None, worths: Sequence[float]) -> Worn | None:
         """What exposures add, for a campaign that asks for it."""
         if spec is None:
             return None
         n_models = self.constant.shape[0]
         by_dimension = self.wear.reshape(1 + len(self.sizes), len(spec.features), n_models)
         starts = [block.start for block in blocks_of(self.sizes)]
-        return Worn(spec, by_dimension.transpose(0, 2, 1).tolist(), starts)
+        return Worn(spec, by_dimension.transpose(0, 2, 1).tolist(), starts, worths)
 
 
 def compile_tables(space: FeatureSpace, probe: Probe) -> Tables:
@@ -186,7 +186,7 @@ class CompiledScorer:
         wear_out: WearOut | None = None,
     ) -> None:
         self._shape = tables.constant.shape
-        self._worn = tables.worn(wear_out)
+        self._worn = tables.worn(wear_out, worths)
         self._constant = tables.constant.ravel()
         self._context = tables.context.reshape(len(tables.context), self._constant.size)
         self._pairs = tables.pairs

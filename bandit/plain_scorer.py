@@ -62,7 +62,7 @@ class PlainScorer:
         self._pairs: list[list[float]] = tables.pairs.reshape(len(tables.pairs), n_models * width).tolist()
         self._worths = tuple(map(float, worths))
         self._sequential = sequential
-        self._worn = tables.worn(wear_out)
+        self._worn = tables.worn(wear_out, worths)
         self.n_learned = arrays.n_learned
 
     def start(self, context: EncodedContext) -> PlainState:

@@ -152,23 +152,36 @@ def moved_exposures(
 class Worn:
     """What exposures add to linear predictions, from weights that were read out; see `bandit.compiled.Tables`.
 
+    Never to an arm's advantage. Arms are sent again to those whom they suit, so "was sent before" also says "suits", better
+    than the model knows yet: believed, it would send the same again, and say so the louder.
+
     Args:
         spec: the campaign's.
         weights: shape (1 + n_dimensions, n_models, n_features) as nested lists: the latest send, then each dimension.
         starts: the first column of each dimension's arms.
+        worths: of each model's outcome; what is unwanted may become more likely, and nothing else.
     """
 
-    __slots__ = ("_spec", "_starts", "_weights")
+    __slots__ = ("_signs", "_spec", "_starts", "_weights")
 
-    def __init__(self, spec: WearOut, weights: Sequence[Sequence[Sequence[float]]], starts: Sequence[int]) -> None:
+    def __init__(
+        self,
+        spec: WearOut,
+        weights: Sequence[Sequence[Sequence[float]]],
+        starts: Sequence[int],
+        worths: Sequence[float],
+    ) -> None:
         self._spec, self._weights, self._starts = spec, weights, starts
+        self._signs = [-1.0 if worth < 0.0 else 1.0 for worth in worths]
 
     def added(self, exposures: Sequence[Exposure]) -> list[tuple[int, list[float]]]:
         """Column of the tables, and what each model adds to it."""
         sends = latest(exposures)
         found = [] if sends is None else [(0, self._sums(0, *sends))]
         for d, arm, recency, frequency in exposures:
-            found.append((self._starts[d] + arm, self._sums(d + 1, recency, frequency)))
+            sums = self._sums(d + 1, recency, frequency)
+            lost = [sign * min(sign * added, 0.0) for sign, added in zip(self._signs, sums, strict=True)]
+            found.append((self._starts[d] + arm, lost))
         return found
 
     def _sums(self, whose: int, recency: float, frequency: int) -> list[float]:

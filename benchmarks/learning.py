@@ -85,7 +85,7 @@ def recovery(decider: EngineDecider) -> list[float] | None:
     spec, learner = decider.campaign.wear_out, decider.learner
     if spec is None or not isinstance(learner, RegressionLearner):
         return None
-    worn = learner.trial.tables([learner.trial.validation.chosen]).worn(spec)
+    worn = learner.trial.tables([learner.trial.validation.chosen]).worn(spec, [1.0])
     lost = [dict(worn.added([Exposure(0, 0, days, 1)]))[1][0] for days in RECOVERY_DAYS] if worn else []
     return [round(value, 4) for value in lost]
 

@@ -17,7 +17,7 @@ from bandit.log import LoggedDecision, cells_of, columns_of
 from bandit.regression import reference_score
 from bandit.training import training_row
 from bandit.warm_start import HistoricalSend, carry_over, learn_log
-from bandit.wear_out import DAY, Exposure, PastSend, WearOut, exposures_of, latest, moved_exposures
+from bandit.wear_out import DAY, Exposure, PastSend, WearOut, Worn, exposures_of, latest, moved_exposures
 
 ARMS = ("plain", "champion", "dominate")
 DIMENSIONS = ("subject", "cta")
@@ -282,3 +282,18 @@ def test_a_log_teaches_what_wears_out_where_it_says_what_customers_got(worlds, t
     for exposures in ([], [Exposure(0, 1, 0.5, 2)]):
         found = score(worlds, campaign, learned, exposures)
         assert found == pytest.approx(score(worlds, campaign, snapshot, exposures), abs=1e-9)
+
+
+def test_having_been_sent_is_never_to_an_arms_advantage_and_only_unwanted_outcomes_may_rise(worlds):
+    """Arms are sent again to those whom they suit; a log of that looks as if sending again were good."""
+    weights = [[[0.0] * 6] * 3, [[0.5] * 6, [0.5] * 6, [-0.5] * 6]]
+    worn = Worn(WearOut(), weights, [1], [1.0, -1.0, -1.0])
+    added = dict(worn.added([Exposure(0, 1, 1.0, 2)]))
+    assert added[2][0] == 0.0
+    assert added[2][1] > 0.0
+    assert added[2][2] == 0.0
+    campaign = worlds.campaign(wear_out={}, reward={"window": "72h", "events": {"click": 1.0}})
+    snapshot = worlds.train(campaign, worn_rows(worlds, campaign, 3000, depth=-1.5))
+    for arm in range(3):
+        latest_only = score(worlds, campaign, snapshot, [Exposure(0, (arm + 1) % 3, 0.5, 3)], ARMS[arm])
+        assert score(worlds, campaign, snapshot, [Exposure(0, arm, 0.5, 3)], ARMS[arm]) <= latest_only + 1e-12
