@@ -212,9 +212,9 @@ def main() -> None:
     variants = {name: Path(file).read_text() for name, file in (text.split("=", 1) for text in options.variant)}
     contestants, path = field_of(variants), options.scratch / "runs.jsonl"
     if not options.report:
-        play_all(
-            without(tasks_of(options, contestants), read_lines(path), contestants), variants, path, options.workers
-        )
+        tasks = tasks_of(options, contestants)
+        new = tasks if options.again else without(tasks, read_lines(path), contestants)
+        play_all(new, variants, path, options.workers)
     current = {contestant.name: contestant.key for contestant in contestants.values()}
     lines = [line for line in read_lines(path) if current.get(str(line["contestant"])) == line["settings"]]
     report(lines, keep_results=options.report, problems=options.problems or list(PROBLEMS))
