@@ -110,6 +110,7 @@ def _percent(found: object) -> str:
 
 def draw(problem: str, batches: Mapping[str, Mapping[str, Mapping[str, object]]], path: Path) -> None:
     """Gap of each twentieth of the campaign, one panel a batch; bands are 95 % intervals of the mean over seeds."""
+    batches = {batch: found for batch, found in batches.items() if any("curve" in row for row in found.values())}
     import matplotlib as mpl  # noqa: PLC0415 - slow to import, and only the report draws
 
     mpl.use("Agg")

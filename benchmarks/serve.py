@@ -43,10 +43,11 @@ with Store(sys.argv[1]) as store:
     now = datetime.now(UTC)
     log = store.open_log(load_campaign(sys.argv[2]), now)
     serving = Serving(store, log)
-    past = now - timedelta(days=9)
+    earlier = now - timedelta(days=9)
+    contexts = [Context({f"f{j}": f"v{(i + j) % 4}" for j in range(10)}) for i in range(3000)]
     made = [
-        serving.engine.decide(f"c{i}", Context({f"f{j}": f"v{(i + j) % 4}" for j in range(10)}), decision_id=f"w{i}", at=past)
-        for i in range(3000)
+        serving.engine.decide(f"c{i}", context, decision_id=f"w{i}", at=earlier, past=[])
+        for i, context in enumerate(contexts)
     ]
     store.add_decisions([store.row_of(decision, log) for decision in made])
     Trainer(store, log).step(now)

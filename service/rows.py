@@ -137,9 +137,9 @@ def _exposures(text: str | None, campaign: Campaign) -> tuple[Exposure, ...]:
     """Exposures as they were written; positions that the campaign does not have would be used all the same."""
     if text is None:
         return ()
-    found = msgspec.json.decode(text, type=tuple[Exposure, ...])
+    found, sizes = msgspec.json.decode(text, type=tuple[Exposure, ...]), campaign.sizes
     for d, arm, recency, frequency in found:
-        if not (0 <= d < len(campaign.sizes) and 0 <= arm < campaign.sizes[d] and recency > 0.0 and frequency > 0):
+        if not (0 <= d < len(sizes) and 0 <= arm < sizes[d] and recency > 0.0 and frequency > 0):
             raise ValueError(f"exposure {(d, arm, recency, frequency)} cannot be")
     return found
 
