@@ -95,10 +95,9 @@ def m005_add_candidate_to_decisions(db: Database) -> None:
 
 @migrations()
 def m006_add_exposures_to_decisions(db: Database) -> None:
-    """What a customer got lately, as a decision used it; the index finds it among a customer's earlier decisions.
+    """What a customer got lately, as a decision used it.
 
     `seen` is the last row that stood in the log when it was read: processes beside each other commit in any order.
     """
     db.execute("ALTER TABLE decisions ADD COLUMN exposures TEXT")
     db.execute("ALTER TABLE decisions ADD COLUMN seen INTEGER")
-    db.execute("CREATE INDEX decisions_customer ON decisions(customer_key, decided_at)")

@@ -29,6 +29,8 @@ from service.writer import Operation, Result, Writer
 
 BUSY_SECONDS = 30.0
 OPENING_ATTEMPTS = 200
+_BY_CUSTOMER = "CREATE INDEX IF NOT EXISTS decisions_customer ON decisions(customer_key, decided_at)"
+"""Finds what a customer got before. It costs a fifth of all decisions a second, so only a file that asks for it has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class Store:
         """
 
         def operation(connection: sqlite3.Connection) -> Log:
+            if campaign.wear_out:
+                connection.execute(_BY_CUSTOMER)
             rows = connection.execute(
                 "SELECT log_id, campaign_hash FROM logs WHERE campaign = ? ORDER BY log_id", (campaign.id,)
             ).fetchall()

@@ -174,6 +174,17 @@ def test_a_customer_decided_for_all_the_time_costs_no_more_than_the_latest_sends
     assert verify_store(store).passed
 
 
+def test_only_a_file_that_asks_for_wear_out_pays_for_the_index(worlds, store):
+    def indexes():
+        return {row[1] for row in store.reader().execute("PRAGMA index_list(decisions)")}
+
+    store.open_log(worlds.campaign(), worlds.noon)
+    assert "decisions_customer" not in indexes()
+    log = store.open_log(worlds.campaign(wear_out={}), worlds.noon)
+    assert "decisions_customer" in indexes()
+    assert store.open_log(worlds.campaign(wear_out={}), worlds.noon).log_id == log.log_id
+
+
 def test_looking_up_many_customers_remembers_none_of_them(worlds, store, log):
     past = PastSends(store, log)
     for number in range(50):
