@@ -1,0 +1,119 @@
+"""A batch of a log's rows as columns: what was sent, with which probabilities, to whom, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandit.arrays import FloatArray
+from bandit.context import ContextValue
+from bandit.errors import UnusableLog
+from bandit.wear_out import Exposure
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The dimensions of a log and their arms, in order."""
+
+    dimensions: tuple[str, ...]
+    arms: tuple[tuple[str, ...], ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of arms of each dimension."""
+        return tuple(len(arms) for arms in self.arms)
+
+    def picks_of(self, choice: Mapping[str, str]) -> tuple[int, ...]:
+        """The arms' positions.
+
+        Raises:
+            UnusableLog: if a dimension is missing or unknown, or an arm is not in the log.
+        """
+        if set(choice) != set(self.dimensions):
+            raise UnusableLog(
+                f"the choice names {', '.join(choice) or 'nothing'}, the log has {', '.join(self.dimensions)}. Name one arm for "
+                "each of them."
+            )
+        return tuple(
+            self._index(name, arms, choice[name]) for name, arms in zip(self.dimensions, self.arms, strict=True)
+        )
+
+    def _index(self, name: str, arms: tuple[str, ...], arm: str) -> int:
+        if arm not in arms:
+            raise UnusableLog(
+                f"{name!r} has no arm {arm!r} in this log, so it cannot say what that earns. It has: {', '.join(arms[:20])}."
+            )
+        return arms.index(arm)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LogBatch:
+    """Rows of one log, in order.
+
+    Attributes:
+        layout: the log's dimensions and arms.
+        numbers: shape (n,), of the rows in the log, counted from 1 and ascending.
+        rewards: shape (n,).
+        picks: shape (n, n_dimensions), positions of the logged arms.
+        propensities: shape (n, n_dimensions), each given the earlier picks.
+        pmfs: for each dimension shape (n, n_arms), given the logged earlier picks; None where the log has none.
+        context: a column for each name, as read.
+        targets: columns that hold the target's probability of the logged choice.
+        is_product: shape (n,), whether the dimensions were drawn independently of each other.
+        exposures: of each row, what the customer had got before; None where the log does not say.
+    """
+
+    layout: Layout
+    numbers: IntArray
+    rewards: FloatArray
+    picks: IntArray
+    propensities: FloatArray
+    pmfs: tuple[FloatArray, ...] | None = None
+    context: Mapping[str, Sequence[ContextValue]] = field(default_factory=dict)
+    targets: Mapping[str, FloatArray] = field(default_factory=dict)
+    is_product: NDArray[np.bool_] | None = None
+    exposures: Sequence[tuple[Exposure, ...]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+    @property
+    def first_row(self) -> int:
+        """Number of the first row, for messages."""
+        return int(self.numbers[0]) if len(self.numbers) else 1
+
+    def contexts(self) -> Iterator[dict[str, ContextValue]]:
+        """The context of each row."""
+        names = list(self.context)
+        for values in zip(*self.context.values(), strict=True) if names else ((),) * len(self):
+            yield dict(zip(names, values, strict=True))
+
+    def only(self, kept: NDArray[np.bool_]) -> LogBatch:
+        """The rows that a mask of shape (n,) keeps, with their numbers."""
+        if kept.all():
+            return self
+        at: list[int] = np.flatnonzero(kept).tolist()
+        return replace(
+            self,
+            rewards=self.rewards[at],
+            picks=self.picks[at],
+            propensities=self.propensities[at],
+            pmfs=None if self.pmfs is None else tuple(pmf[at] for pmf in self.pmfs),
+            context={name: [values[i] for i in at] for name, values in self.context.items()},
+            targets={name: values[at] for name, values in self.targets.items()},
+            is_product=None if self.is_product is None else self.is_product[at],
+            exposures=None if self.exposures is None else [self.exposures[i] for i in at],
+            numbers=self.numbers[at],
+        )
+
+    def eligible(self, dimension: int) -> NDArray[np.bool_]:
+        """Shape (n, n_arms): what could have been sent; everything where the log does not say."""
+        if self.pmfs is None:
+            return np.ones((len(self), self.layout.sizes[dimension]), dtype=np.bool_)
+        found: NDArray[np.bool_] = self.pmfs[dimension] > 0.0
+        return found
