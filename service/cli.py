@@ -11,6 +11,7 @@ from service.app import VERSION
 from service.commands.check import check
 from service.commands.decide import decide
 from service.commands.demo import demo
+from service.commands.evaluate import evaluate
 from service.commands.export import export
 from service.commands.init import init
 from service.commands.learn import learn
@@ -55,5 +56,5 @@ def main() -> None:
     """
 
 
-for command in (init, check, demo, serve, decide, record, learn, export, verify, snapshot, replay):
+for command in (init, check, demo, serve, decide, record, learn, export, verify, evaluate, snapshot, replay):
     main.add_command(command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -24,12 +24,16 @@ MOST_ARMS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ColumnMap:
-    """Which column is which; the propensity may be one number for all rows."""
+    """Which column is which; the propensity may be one number for all rows.
+
+    `where` keeps only rows that have one of some values in each of some columns.
+    """
 
     arm: str
     reward: str
     propensity: str
     context: tuple[str, ...] = ()
+    where: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -76,10 +80,11 @@ class ForeignLog:
         """
         require_columns(path, columns)
         seen = _Seen(values={name: set() for name in columns.context})
-        for number, cells in enumerate(read_rows(path), start=1):
+        for number, cells in enumerate(kept_rows(path, columns.where), start=1):
             _look(seen, number, cells, columns)
         if not seen.n_rows:
-            raise UnusableLog(f"{path} has no rows. A log without rows answers nothing.")
+            kept = " that --where keeps" if columns.where else ""
+            raise UnusableLog(f"{path} has no rows{kept}. A log without rows answers nothing.")
         schema = Schema(tuple(_field(name, seen) for name in columns.context))
         return cls(
             path, columns, schema, tuple(seen.arms), seen.n_rows, seen.least_propensity, seen.rewards, seen.binary
@@ -99,19 +104,35 @@ class ForeignLog:
             learner=LearnerSpec(learner.name, options),
         )
 
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Least reward and width: what a reward in [0, 1] is made with, as learners want it."""
+        low, high = (0.0, 1.0) if self.is_binary else self.rewards
+        return low, (high - low) or 1.0
+
     def rows(self) -> Iterator[RandomisedRow]:
         """The rows in file order, rewards also scaled to [0, 1]."""
-        low, high = (0.0, 1.0) if self.is_binary else self.rewards
-        for number, cells in enumerate(read_rows(self.path), start=1):
+        return (row for row, _ in self.rows_with(()))
+
+    def rows_with(self, columns: Sequence[str]) -> Iterator[tuple[RandomisedRow, dict[str, float]]]:
+        """The same with other columns that hold numbers.
+
+        Raises:
+            UnusableLog: if one holds something else.
+        """
+        low, width = self.scale
+        for number, cells in enumerate(self._read(), start=1):
             reward = _reward(number, cells, self.columns)
             context = {item.name: _value(item, cells[item.name]) for item in self.schema.fields}
-            scaled = (reward - low) / ((high - low) or 1.0)
-            yield RandomisedRow(
-                context, str(cells[self.columns.arm]), reward, scaled, _propensity(number, cells, self.columns)
-            )
+            propensity = _propensity(number, cells, self.columns)
+            row = RandomisedRow(context, str(cells[self.columns.arm]), reward, (reward - low) / width, propensity)
+            yield row, {name: _number(number, cells, name) for name in columns}
+
+    def _read(self) -> Iterator[Cells]:
+        return kept_rows(self.path, self.columns.where)
 
 
-def require_columns(path: Path, columns: ColumnMap) -> None:
+def require_columns(path: Path, columns: ColumnMap, targets: Sequence[str] = ()) -> None:
     """Refuse a mapping that names columns the file does not have, or as context what is not known before the draw.
 
     Raises:
@@ -124,7 +145,7 @@ def require_columns(path: Path, columns: ColumnMap) -> None:
             "known before the draw, and each column counts once. Leave them out of --context."
         )
     found = columns_in(path)
-    wanted = [columns.arm, columns.reward, *columns.context]
+    wanted = [columns.arm, columns.reward, *columns.context, *columns.where, *targets]
     if number_in(columns.propensity) is None:
         wanted.append(columns.propensity)
     missing = [name for name in wanted if name not in found]
@@ -133,6 +154,13 @@ def require_columns(path: Path, columns: ColumnMap) -> None:
             f"{path} has no column {', '.join(map(repr, missing))}. It has: {', '.join(found) or 'no rows at all'}. "
             "Name its columns with --arm, --reward, --propensity (a column or a number) and --context a,b,c."
         )
+
+
+def kept_rows(path: Path, where: Mapping[str, frozenset[str]]) -> Iterator[Cells]:
+    """The rows of a table that have one of the wanted values in each column of `where`."""
+    for cells in read_rows(path):
+        if all(str(cells[name]) in values for name, values in where.items()):
+            yield cells
 
 
 def _look(seen: _Seen, number: int, cells: Cells, columns: ColumnMap) -> None:
@@ -206,6 +234,15 @@ def _propensity(number: int, cells: Cells, columns: ColumnMap) -> float:
             "it was drawn with cannot be weighed: drop it and say how many were dropped, or log propensities."
         )
     return propensity
+
+
+def _number(number: int, cells: Cells, name: str) -> float:
+    found = number_in(cells[name])
+    if found is None:
+        raise UnusableLog(
+            f"row {number}: {name} is {str(cells[name])[:60]!r}, need a finite number: correct or drop it."
+        )
+    return found
 
 
 def number_in(cell: object) -> float | None:

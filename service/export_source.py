@@ -1,0 +1,193 @@
+"""A log as `manyarm export` writes it, read as whole columns where it is Parquet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bandit.campaign import Campaign
+from bandit.errors import UnusableLog
+from bandit.group import Group
+from bandit.reward import State
+from evaluation.log_batch import Layout, LogBatch
+from service.foreign_log import number_in
+from service.log_source import AT_ONCE, OTHER_GROUP, PENDING, are_product, layout_of, with_one_reward
+from service.table import Cells, arms_in, columns_in, read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSource:
+    """A log as `manyarm export` writes it.
+
+    Attributes:
+        path: Parquet, read a group of rows at a time as whole columns; or CSV.
+        layout: found in the file.
+        groups: whose rows count.
+        names: context columns to read.
+        declared: the campaign that made it, where somebody named its file.
+        targets: columns with a target's probability of what was logged.
+    """
+
+    path: Path
+    layout: Layout
+    groups: frozenset[str]
+    names: tuple[str, ...] = ()
+    declared: Campaign | None = None
+    targets: tuple[str, ...] = ()
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def read(
+        cls, path: Path, groups: frozenset[str], declared: Campaign | None, targets: tuple[str, ...]
+    ) -> ExportSource:
+        """Look at the file's columns and arms.
+
+        Raises:
+            UnusableLog: if it is no export, lacks a target's column, or was made with other arms than `declared`.
+        """
+        found = columns_in(path)
+        layout = exported_layout(path, found)
+        missing = [name for name in targets if name not in found]
+        if missing:
+            raise UnusableLog(f"{path} has no column {', '.join(map(repr, missing))} for --target column:NAME.")
+        if declared and layout_of(declared) != layout:
+            raise UnusableLog(
+                f"{path} was exported from a campaign with other dimensions or arms than {declared.id!r} has now. Name the "
+                "campaign file it was made with, or leave --campaign out."
+            )
+        names = tuple(name.removeprefix("context.") for name in found if name.startswith("context."))
+        return cls(path, layout, groups, names, declared, targets)
+
+    @property
+    def campaign(self) -> Campaign | None:
+        """The declared one, with one reward."""
+        return self.declared and with_one_reward(self.declared)
+
+    @property
+    def worths(self) -> tuple[float, ...]:
+        """The declared campaign's."""
+        return self.declared.reward.worths if self.declared else ()
+
+    def batches(self) -> Iterator[LogBatch]:
+        """Matured rows of the groups asked for, in order."""
+        self.dropped.clear()
+        number = 0
+        for table in self._tables():
+            kept = self._kept(table)
+            if kept.num_rows:
+                yield self._batch(kept, number)
+                number += kept.num_rows
+
+    def _columns(self) -> list[str]:
+        per_dimension = [f"{kind}.{name}" for name in self.layout.dimensions for kind in ("arm", "propensity", "pmf")]
+        context = [f"context.{name}" for name in self.names]
+        return ["group", "state", "reward", *per_dimension, *context, *self.targets]
+
+    def _tables(self) -> Iterator[pa.Table]:
+        if self.path.suffix == ".parquet":
+            try:
+                for batch in pq.ParquetFile(self.path).iter_batches(AT_ONCE, columns=self._columns()):
+                    yield pa.Table.from_batches([batch])
+            except (pa.ArrowException, OSError) as error:
+                raise UnusableLog(f"{self.path}: not a readable Parquet file ({error}). Write it again.") from error
+            return
+        rows = read_rows(self.path)
+        while block := list(islice(rows, AT_ONCE)):
+            yield pa.Table.from_pylist([self._typed(cells) for cells in block])
+
+    def _typed(self, cells: Cells) -> dict[str, object]:
+        found: dict[str, object] = {name: cells[name] for name in self._columns()}
+        found["reward"] = number_in(cells["reward"])
+        for name, arms in zip(self.layout.dimensions, self.layout.arms, strict=True):
+            by_arm = pmf_map(cells[f"pmf.{name}"])
+            found[f"pmf.{name}"] = [by_arm.get(arm, 0.0) for arm in arms]
+            found[f"propensity.{name}"] = number_in(cells[f"propensity.{name}"])
+        return found | {name: number_in(cells[name]) for name in self.targets}
+
+    def _kept(self, table: pa.Table) -> pa.Table:
+        in_group = pc.is_in(table["group"], pa.array(sorted(self.groups)))
+        final = pc.and_(pc.equal(table["state"], State.MATURED.value), pc.is_valid(table["reward"]))
+        self.dropped[OTHER_GROUP] += pc.sum(pc.invert(in_group)).as_py() or 0
+        self.dropped[PENDING] += pc.sum(pc.and_(in_group, pc.invert(final))).as_py() or 0
+        return table.filter(pc.and_(in_group, final))
+
+    def _batch(self, table: pa.Table, number: int) -> LogBatch:
+        layout = self.layout
+        pairs = list(zip(layout.dimensions, layout.arms, strict=True))
+        pmfs = tuple(_lists(table[f"pmf.{name}"], len(arms), name) for name, arms in pairs)
+        picks = [_positions(table[f"arm.{name}"], name, arms) for name, arms in pairs]
+        return LogBatch(
+            layout,
+            np.arange(number + 1, number + 1 + table.num_rows),
+            table["reward"].to_numpy(),
+            np.stack(picks, axis=1),
+            np.stack([table[f"propensity.{name}"].to_numpy() for name in layout.dimensions], axis=1),
+            pmfs,
+            {name: table[f"context.{name}"].to_pylist() for name in self.names},
+            {name: table[name].to_numpy() for name in self.targets},
+            are_product(pmfs, pc.equal(table["group"], Group.RANDOM.value).to_numpy()),
+        )
+
+
+def exported_layout(path: Path, columns: Sequence[str]) -> Layout:
+    """The dimensions and arms of an export of ours.
+
+    Raises:
+        UnusableLog: if it is none.
+    """
+    names = tuple(name.removeprefix("arm.") for name in columns if name.startswith("arm."))
+    wanted = {"group", "state", "reward", *(f"{kind}.{name}" for name in names for kind in ("propensity", "pmf"))}
+    missing = sorted(wanted - set(columns))
+    if missing or not names:
+        raise UnusableLog(
+            f"{path} is no export of ours: it has no column {', '.join(missing) or 'arm.*'}. It has: "
+            f"{', '.join(columns) or 'no rows at all'}. For a log that somebody else wrote name its columns with --arm, "
+            "--reward, --propensity and --context."
+        )
+    order = arms_in(path)
+    if not order:
+        first = next(read_rows(path))
+        order = {name: tuple(pmf_map(first[f"pmf.{name}"])) for name in names}
+    return Layout(names, tuple(order[name] for name in names))
+
+
+def pmf_map(cell: object) -> Mapping[str, float]:
+    """A pmf as CSV has it: a JSON map.
+
+    Raises:
+        UnusableLog: if it is none.
+    """
+    try:
+        return msgspec.json.decode(str(cell), type=dict[str, float])
+    except msgspec.DecodeError as error:
+        raise UnusableLog(
+            f"a pmf is {str(cell)[:60]!r}, need a JSON map from arm to probability ({error}). Export the log again."
+        ) from error
+
+
+def _lists(column: pa.ChunkedArray, size: int, name: str) -> np.ndarray:
+    """Lists of one length as an array of shape (n, size)."""
+    lengths = pc.list_value_length(column)
+    if pc.any(pc.not_equal(lengths, size)).as_py() or column.null_count:
+        raise UnusableLog(f"a pmf of {name!r} does not have {size} entries, one an arm. Export the log again.")
+    flat = column.combine_chunks().flatten() if column.num_chunks != 1 else column.chunk(0).flatten()
+    return np.asarray(flat.to_numpy(zero_copy_only=False), dtype=np.float64).reshape(-1, size)
+
+
+def _positions(column: pa.ChunkedArray, name: str, arms: Sequence[str]) -> np.ndarray:
+    found = pc.index_in(column, value_set=pa.array(arms))
+    if found.null_count:
+        unknown = column.filter(pc.is_null(found))[0].as_py()
+        raise UnusableLog(
+            f"arm {unknown!r} of {name!r} is not among the {len(arms)} that the file lists. Export it again."
+        )
+    return np.asarray(found.to_numpy(), dtype=np.int64)

@@ -1,0 +1,189 @@
+"""Logs to evaluate, in batches of columns: our database, an export of it, somebody else's table, or VW's DSJSON.
+
+Each source can be read again and again, and says which rows it left out and why.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+
+from bandit.campaign import Campaign, LearnerSpec, PolicySpec
+from bandit.group import Group
+from bandit.log import LoggedDecision
+from bandit.reward import RewardSpec, State
+from evaluation.log_batch import Layout, LogBatch
+from service.foreign_log import ForeignLog, number_in
+from service.store import Log, Store
+
+AT_ONCE = 50_000
+"""Rows in memory at a time."""
+PENDING = "no final reward yet"
+OTHER_GROUP = "other group"
+
+
+class LogSource(Protocol):
+    """A log that can be read in batches."""
+
+    @property
+    def layout(self) -> Layout:
+        """Its dimensions and arms."""
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Rows left out of the last pass, by reason."""
+
+    @property
+    def campaign(self) -> Campaign | None:
+        """A campaign with its arms and context and one reward, for learners; None where nobody declared one."""
+
+    @property
+    def worths(self) -> tuple[float, ...]:
+        """What each type of outcome is worth; empty where nobody says, so that rewards could be anything."""
+
+    def batches(self) -> Iterator[LogBatch]:
+        """Begin a new pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignSource:
+    """A table that somebody else wrote, through a mapping of its columns.
+
+    Attributes:
+        log: read and checked.
+        targets: columns with a target's probability of what was logged.
+    """
+
+    log: ForeignLog
+    targets: tuple[str, ...] = ()
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def layout(self) -> Layout:
+        """One dimension, the arm's column."""
+        return Layout((self.log.columns.arm,), (self.log.arms,))
+
+    @property
+    def campaign(self) -> Campaign:
+        """Made from what was found."""
+        return self.log.campaign(PolicySpec("uniform", 0.0), LearnerSpec())
+
+    @property
+    def worths(self) -> tuple[float, ...]:
+        """Not known."""
+        return ()
+
+    def batches(self) -> Iterator[LogBatch]:
+        """Rows in file order."""
+        index = {arm: k for k, arm in enumerate(self.log.arms)}
+        names = [item.name for item in self.log.schema.fields]
+        number, rows = 0, self.log.rows_with(self.targets)
+        while block := list(islice(rows, AT_ONCE)):
+            propensities = np.array([row.propensity for row, _ in block])[:, None]
+            yield LogBatch(
+                self.layout,
+                np.arange(number + 1, number + 1 + len(block)),
+                np.array([row.reward for row, _ in block]),
+                np.array([index[row.arm] for row, _ in block])[:, None],
+                propensities,
+                self._pmfs(propensities),
+                {name: [row.context[name] for row, _ in block] for name in names},
+                {name: np.array([cells[name] for _, cells in block]) for name in self.targets},
+            )
+            number += len(block)
+
+    def _pmfs(self, propensities: np.ndarray) -> tuple[np.ndarray, ...] | None:
+        """Where every arm has 1 / their number, the log was uniform and all pmfs are known."""
+        fixed, size = number_in(self.log.columns.propensity), len(self.log.arms)
+        if fixed is None or abs(fixed * size - 1.0) > 1e-6:
+            return None
+        return (np.repeat(propensities, size, axis=1),)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSource:
+    """The log in our database."""
+
+    store: Store
+    log: Log
+    groups: frozenset[str]
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def layout(self) -> Layout:
+        """The campaign's."""
+        return layout_of(self.log.campaign)
+
+    @property
+    def campaign(self) -> Campaign:
+        """The campaign, with one reward."""
+        return with_one_reward(self.log.campaign)
+
+    @property
+    def worths(self) -> tuple[float, ...]:
+        """The campaign's."""
+        return self.log.campaign.reward.worths
+
+    def batches(self) -> Iterator[LogBatch]:
+        """Matured rows of the groups asked for, in order."""
+        self.dropped.clear()
+        rows = (row for row in self.store.decisions(self.log) if self._is_kept(row))
+        number = 0
+        while block := list(islice(rows, AT_ONCE)):
+            yield self._batch(block, number)
+            number += len(block)
+
+    def _is_kept(self, row: LoggedDecision) -> bool:
+        reason = left_out(row.group, row.state, row.reward, self.groups)
+        if reason:
+            self.dropped[reason] += 1
+        return not reason
+
+    def _batch(self, block: Sequence[LoggedDecision], number: int) -> LogBatch:
+        dimensions = self.log.campaign.dimensions
+        pmfs = tuple(np.array([row.pmfs[d] for row in block]) for d in range(len(dimensions)))
+        return LogBatch(
+            self.layout,
+            np.arange(number + 1, number + 1 + len(block)),
+            np.array([row.reward for row in block], dtype=np.float64),
+            np.array([[d.index_of(arm) for d, arm in zip(dimensions, row.arms, strict=True)] for row in block]),
+            np.array([row.propensities for row in block]),
+            pmfs,
+            {f.name: [row.context.get(f.name) for row in block] for f in self.log.campaign.schema.fields},
+            is_product=are_product(pmfs, np.array([row.group == Group.RANDOM for row in block])),
+            exposures=[row.exposures for row in block],
+        )
+
+
+def left_out(group: str, state: str, reward: float | None, groups: frozenset[str]) -> str:
+    """Why a row does not count; empty if it does."""
+    if group not in groups:
+        return OTHER_GROUP
+    return PENDING if state != State.MATURED or reward is None else ""
+
+
+def layout_of(campaign: Campaign) -> Layout:
+    """A campaign's dimensions and arms."""
+    return Layout(tuple(dimension.name for dimension in campaign.dimensions), tuple(d.ids for d in campaign.dimensions))
+
+
+def with_one_reward(campaign: Campaign) -> Campaign:
+    """The campaign for a learner that knows rewards, but neither the outcomes behind them nor what customers got before."""
+    options = {**campaign.learner.options, "target": "reward"}
+    spec = LearnerSpec(campaign.learner.name, options if campaign.learner.name in {"", "regression"} else {})
+    reward = RewardSpec(timedelta(hours=1), {"reward": 1.0})
+    return replace(campaign, reward=reward, learner=spec, wear_out=None)
+
+
+def are_product(pmfs: tuple[np.ndarray, ...], is_random: np.ndarray) -> np.ndarray:
+    """Whether each row's dimensions were drawn independently: drawn at random, with nothing that rules had removed."""
+    found = np.array(is_random, dtype=np.bool_)
+    for pmf in pmfs:
+        found &= (pmf > 0.0).all(axis=1)
+    return found
