@@ -136,7 +136,7 @@ class StoreSource:
         rows = (row for row in self.store.decisions(self.log) if self._is_kept(row))
         number = 0
         while block := list(islice(rows, AT_ONCE)):
-            yield self._batch(block, number)
+            yield batch_of(block, self.log.campaign, number)
             number += len(block)
 
     def _is_kept(self, row: LoggedDecision) -> bool:
@@ -145,20 +145,28 @@ class StoreSource:
             self.dropped[reason] += 1
         return not reason
 
-    def _batch(self, block: Sequence[LoggedDecision], number: int) -> LogBatch:
-        dimensions = self.log.campaign.dimensions
-        pmfs = tuple(np.array([row.pmfs[d] for row in block]) for d in range(len(dimensions)))
-        return LogBatch(
-            self.layout,
-            np.arange(number + 1, number + 1 + len(block)),
-            np.array([row.reward for row in block], dtype=np.float64),
-            np.array([[d.index_of(arm) for d, arm in zip(dimensions, row.arms, strict=True)] for row in block]),
-            np.array([row.propensities for row in block]),
-            pmfs,
-            {f.name: [row.context.get(f.name) for row in block] for f in self.log.campaign.schema.fields},
-            is_product=are_product(pmfs, np.array([row.group == Group.RANDOM for row in block])),
-            exposures=[row.exposures for row in block],
-        )
+
+def batch_of(block: Sequence[LoggedDecision], campaign: Campaign, number: int) -> LogBatch:
+    """Matured rows of our log as columns; `number` rows stood before them."""
+    dimensions = campaign.dimensions
+    pmfs = tuple(np.array([row.pmfs[d] for row in block]) for d in range(len(dimensions)))
+    return LogBatch(
+        layout_of(campaign),
+        np.arange(number + 1, number + 1 + len(block)),
+        np.array([row.reward for row in block], dtype=np.float64),
+        np.array([[d.index_of(arm) for d, arm in zip(dimensions, row.arms, strict=True)] for row in block]),
+        np.array([row.propensities for row in block]),
+        pmfs,
+        {f.name: [row.context.get(f.name) for row in block] for f in campaign.schema.fields},
+        is_product=are_product(pmfs, np.array([row.group == Group.RANDOM for row in block])),
+        exposures=[row.exposures for row in block],
+    )
+
+
+def reward_range(campaign: Campaign) -> tuple[float, float]:
+    """Least and largest reward of a send: each type of outcome counts once."""
+    worths = campaign.reward.worths
+    return sum(worth for worth in worths if worth < 0), sum(worth for worth in worths if worth > 0)
 
 
 def left_out(group: str, state: str, reward: float | None, groups: frozenset[str]) -> str:

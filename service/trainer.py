@@ -48,12 +48,13 @@ class Trainer:
         needs = group_policies(log.campaign)[Group.LEARNER].needs
         self._kind: LearnerKind = learner_for(log.campaign.learner, needs)
 
-    def step(self, now: datetime, *, most: int | None = None) -> Training:
+    def step(self, now: datetime, *, most: int | None = None, promoting: bool = True) -> Training:
         """Mature everything due, learn from what is new, and promote the result.
 
         Args:
             now: windows that close until then are closed.
             most: learn from at most so many rows in this step; None for all.
+            promoting: false leaves what serves, if anything does, and the new one waits for a gate or somebody's word.
         """
         n_matured = self.close_windows(now)
         reader = self._store.reader()
@@ -64,7 +65,7 @@ class Trainer:
         trained = train(self._log.campaign, self._kind, before, rows)
         if trained is None:
             return Training(n_matured, 0, None)
-        name = self._store.write(lambda connection: self._keep(connection, trained, parent, newest, now))
+        name = self._store.write(lambda connection: self._keep(connection, trained, parent, newest, now, promoting))
         if name and before and before.candidate != trained.candidate:
             _log.info("snapshot %s: candidate %s took over from %s", name, trained.candidate, before.candidate)
         n_learned = trained.n_learned - (before.n_learned if before else 0)
@@ -87,11 +88,12 @@ class Trainer:
         parent: str | None,
         newest: str | None,
         now: datetime,
+        promoting: bool,
     ) -> str | None:
         log_id = self._log.log_id
         name = add_snapshot(connection, log_id, trained, parent=parent, newest=newest, at=now)
         # Somebody who rolled back, or promoted an older one, meant it: what is trained since waits for their word.
-        if name and serving_snapshot(connection, log_id) in {None, parent}:
+        if name and serving_snapshot(connection, log_id) in ({None, parent} if promoting else {None}):
             promote(connection, log_id, name, at=now, reason="trained")
         return name
 

@@ -268,14 +268,14 @@ def test_snapshots_are_listed_shown_promoted_and_rolled_back(run, learned):
     run("snapshot", "rollback")
     assert serving() == ["s00001"]
     assert "no earlier snapshot" in run("snapshot", "rollback", code=2).stderr
-    assert "s00003 serves" in run("snapshot", "promote", "s00003").stdout
+    assert "s00003 serves" in run("snapshot", "promote", "s00003", "--without-gate").stdout
     assert serving() == ["s00003"]
     assert "'s00009'" in run("snapshot", "promote", "s00009", code=2).stderr
 
 
 def test_what_is_promoted_decides(run, learned):
     for name in ("s00001", "s00003"):
-        run("snapshot", "promote", name)
+        run("snapshot", "promote", name, "--without-gate")
         write_csv("users.csv", with_ids(f"by-{name}-"))
         run("decide", "users.csv", "--at", "2027-01-01T00:00:00Z")
         run("export", "--out", "log.csv")
@@ -292,3 +292,22 @@ def test_a_changed_campaign_file_is_said_to_begin_a_new_log(run, learned):
     Path("campaign.toml").write_text(text)
     assert json.loads(run("export", "--json").stdout)["n_rows"] == 90
     assert json.loads(run("verify", "--json").stdout)["n_rows"] == 120
+
+
+def test_a_gate_refuses_what_no_unseen_send_speaks_for(run, learned):
+    run("snapshot", "rollback")
+    shown = json.loads(run("snapshot", "promote", "s00003", "--json", code=1).stdout)
+    assert (shown["serving"], shown["passed"]) == ("s00002", False)
+    assert "no send has matured since s00003 was trained" in shown["reasons"][0]
+    assert "--without-gate" in shown["reasons"][0]
+
+
+def test_learning_with_a_gate_leaves_what_serves_until_the_next_time(run, learned):
+    write_csv("users.csv", with_ids("gated-"))
+    run("decide", "users.csv", "--at", "2027-01-01T00:00:00Z")
+    first = json.loads(run("learn", "--gate", "--at", "2027-02-01T00:00:00Z", "--json").stdout)
+    assert (first["snapshot"], first["serving"]) == ("s00004", "s00003")
+    assert "gate" not in first
+    second = json.loads(run("learn", "--gate", "--at", "2027-03-01T00:00:00Z", "--json", code=1).stdout)
+    assert second["serving"] == "s00003"
+    assert second["gate"]["passed"] is False

@@ -38,6 +38,7 @@ MISUSE = {
     ("learn",): (["--at", "yesterday"], "need an ISO 8601 time with its zone"),
     ("export",): (["--out", "log.xlsx"], "found the ending '.xlsx', need .csv or .parquet"),
     ("verify",): (["--db", "nothing.db"], "nothing.db: no such database. Name one with --db"),
+    ("evaluate",): (["nobody.csv", "--target", "uniform"], "nobody.csv: no such file. Name a CSV or Parquet file"),
     ("replay",): (["nobody.csv", "--arm", "a", "--reward", "r", "--propensity", "0.5"], "nobody.csv: no such file"),
     ("snapshot", "list"): (["--campaign", "nothing.toml"], "`manyarm init` writes one to start from"),
     ("snapshot", "show"): (["s00007"], "`manyarm snapshot list` shows what"),

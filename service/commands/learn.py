@@ -8,8 +8,10 @@ from pathlib import Path
 
 import click
 
+from evaluation.gate import Gate
 from service.commands.options import answer, at_option, campaign_option, db_option, json_option, now_or, opened
 from service.foreign_log import ColumnMap
+from service.gating import pass_gate
 from service.trainer import Trainer, Training
 from service.warm_starting import WarmStart, start_from_log, start_from_snapshot
 
@@ -29,9 +31,17 @@ from service.warm_starting import WarmStart, start_from_log, start_from_snapshot
     "--propensity", default="1", show_default=True, help="With --arm: column with the probability, or a number."
 )
 @click.option("--context", default="", help="With --arm: columns known before the draw, separated by commas.")
+@click.option(
+    "--gate", "gated", is_flag=True, help="Promote only what the log shows to be better; exit 1 if it is not."
+)
+@click.option(
+    "--margin", type=float, default=0.0, show_default=True, help="With --gate: by how much a send, for certain."
+)
 @at_option
 @json_option
+@click.pass_context
 def learn(  # noqa: PLR0913, PLR0917 - one argument an option
+    ctx: click.Context,
     db: Path,
     campaign: Path,
     from_snapshot: str,
@@ -40,12 +50,16 @@ def learn(  # noqa: PLR0913, PLR0917 - one argument an option
     reward: str,
     propensity: str,
     context: str,
+    gated: bool,
+    margin: float,
     at: datetime | None,
     as_json: bool,
 ) -> None:
     """Mature the decisions whose window has closed, learn from them, and serve the new snapshot.
 
-    With --from-snapshot or --from-log: begin a campaign that has no snapshot yet with what another one learned.
+    With --gate the snapshot trained before is judged by the sends that matured since, and serves if it earns more; the one
+    trained now is judged the next time. With --from-snapshot or --from-log: begin a campaign that has no snapshot yet with
+    what another one learned.
     """
     if from_snapshot or from_log:
         columns = ColumnMap(arm, reward, propensity, tuple(filter(None, context.split(",")))) if arm or reward else None
@@ -57,7 +71,8 @@ def learn(  # noqa: PLR0913, PLR0917 - one argument an option
                 started = start_from_log(store, log, from_log, columns, now_or(at))
         answer(asdict(started), _started(started, from_snapshot or from_log), as_json=as_json)
         return
-    _learn(db, campaign, at, as_json=as_json)
+    gate = Gate(margin) if gated else None
+    ctx.exit(0 if _learn(db, campaign, at, gate, as_json=as_json) else 1)
 
 
 def _refuse_half_a_source(from_snapshot: str, from_log: str, columns: ColumnMap | None, context: str) -> None:
@@ -80,25 +95,36 @@ def _started(started: WarmStart, source: str) -> str:
     )
 
 
-def _learn(db: Path, campaign: Path, at: datetime | None, *, as_json: bool) -> None:
+def _learn(db: Path, campaign: Path, at: datetime | None, gate: Gate | None, *, as_json: bool) -> bool:
+    """Learn; with a gate, whether it let through what waited."""
     with opened(db, campaign, at) as (store, log):
         trainer = Trainer(store, log)
-        training = trainer.step(now_or(at))
+        ruling = pass_gate(store, log, gate, now_or(at)) if gate else None
+        training = trainer.step(now_or(at), promoting=gate is None)
         serving = trainer.serving_name()
-    document = {
+    document: dict[str, object] = {
         "n_matured": training.n_matured,
         "n_learned": training.n_learned,
         "snapshot": training.snapshot,
         "serving": serving,
     }
-    answer(document, _text(training, serving), as_json=as_json)
+    if ruling:
+        document["gate"] = {"passed": ruling.passed, "reasons": list(ruling.reasons)}
+    text = _text(training, serving, waits=gate is not None)
+    answer(document, "\n".join([text, *(ruling.reasons if ruling else ())]), as_json=as_json)
+    return ruling is None or ruling.passed
 
 
-def _text(training: Training, serving: str | None) -> str:
+def _text(training: Training, serving: str | None, *, waits: bool) -> str:
     if training.snapshot is None:
         return (
             f"{training.n_matured} decisions matured, none to learn from. Rewards are final when a decision's window has "
             "closed; try again then."
+        )
+    if training.snapshot != serving and waits:
+        return (
+            f"{training.n_matured} decisions matured, {training.n_learned} learned from into {training.snapshot}; {serving} "
+            "serves until the next `manyarm learn --gate` has judged the new one by sends it has not seen."
         )
     if training.snapshot != serving:
         return (

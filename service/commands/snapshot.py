@@ -11,13 +11,16 @@ import click
 
 from bandit.errors import BrokenSnapshot
 from bandit.regression import standing_of
+from evaluation.gate import Gate, Ruling
 from service.clock import system_clock
 from service.commands.options import answer, at_option, campaign_option, db_option, json_option, now_or, opened
+from service.gating import judge
 from service.snapshots_table import (
     list_snapshots,
     load_snapshot,
     promote,
     served_before,
+    serving_snapshot,
 )
 
 
@@ -68,18 +71,38 @@ def show(name: str, db: Path, campaign: Path, as_json: bool) -> None:
 
 @snapshot.command("promote", epilog="Example:  manyarm snapshot promote s00003")
 @click.argument("name")
+@click.option("--margin", type=float, default=0.0, show_default=True, help="Reward a send by which it must be better.")
+@click.option("--without-gate", is_flag=True, help="Promote it whatever the log says.")
 @db_option
 @campaign_option
 @at_option
 @json_option
-def promote_(name: str, db: Path, campaign: Path, at: datetime | None, as_json: bool) -> None:
-    """Make a snapshot the one that serves."""
-    with opened(db, campaign) as (store, log):
+@click.pass_context
+def promote_(
+    ctx: click.Context,
+    name: str,
+    margin: float,
+    without_gate: bool,
+    db: Path,
+    campaign: Path,
+    at: datetime | None,
+    as_json: bool,
+) -> None:
+    """Make a snapshot the one that serves, if the log shows that it earns more than what serves; else exit 1.
+
+    It is judged by sends that matured since both were trained: by rows that neither has learned from.
+    """
+    with opened(db, campaign, at) as (store, log):
         load_snapshot(store.reader(), name)
-        store.write(partial(promote, log_id=log.log_id, snapshot=name, at=now_or(at), reason="promoted by hand"))
-    answer(
-        {"serving": name}, f"{name} serves. A running service takes it up at its next training step.", as_json=as_json
-    )
+        ruling = Ruling(True, ("promoted by hand",), None) if without_gate else judge(store, log, name, Gate(margin))
+        if ruling.passed:
+            store.write(partial(promote, log_id=log.log_id, snapshot=name, at=now_or(at), reason=ruling.reasons[0]))
+        serving = serving_snapshot(store.reader(), log.log_id)
+    taken_up = f"{name} serves. A running service takes it up at its next training step."
+    said = taken_up if ruling.passed else f"{serving} serves on."
+    document = {"serving": serving, "passed": ruling.passed, "reasons": list(ruling.reasons)}
+    answer(document, "\n".join([said, *ruling.reasons]), as_json=as_json)
+    ctx.exit(0 if ruling.passed else 1)
 
 
 @snapshot.command("rollback", epilog="Example:  manyarm snapshot rollback")
