@@ -261,6 +261,25 @@ class CompiledScorer:
         moved[:, 0] += state[:, column]
         return moved
 
+    def scores(self, states: FloatArray, dimension: int) -> FloatArray:
+        """Scores of a dimension's arms for many states at once: (n_states, n_models, 1 + n_arms) to (n_states, n_arms)."""
+        linear = states[:, :, self._first[dimension]] + states[:, :, :1]
+        found: FloatArray = np.einsum("m,smk->sk", self._worths, expit(linear) if self._logistic else linear)
+        return found if self._logistic else found.clip(*self._bounds)
+
+    def branches(self, states: FloatArray, dimension: int) -> FloatArray:
+        """The state after each arm of a dimension, for many states at once, arms in order within each state.
+
+        Where dimensions do not look at each other, states stay as they are: their scores do not depend on the picks.
+        """
+        block = self._first[dimension]
+        size = block.stop - block.start
+        moved: FloatArray = np.repeat(states, size, axis=0)
+        if self._sequential:
+            moved += np.tile(self._pairs[block.start - 1 : block.stop - 1], (len(states), 1, 1))
+            moved[:, :, 0] += states[:, :, block].transpose(0, 2, 1).reshape(len(moved), -1)
+        return moved
+
     def whole(self, state: FloatArray, dimension: int, pick: int) -> float:
         """Expected reward of the whole choice, given the state before its last pick."""
         linear = state[:, 0] + state[:, self._first[dimension].start + pick]

@@ -65,6 +65,11 @@ class PlainScorer:
         self._worn = tables.worn(wear_out, worths)
         self.n_learned = arrays.n_learned
 
+    @property
+    def arrays(self) -> CompiledScorer:
+        """The same tables as arrays, for many decisions at once."""
+        return self._arrays
+
     def start(self, context: EncodedContext) -> PlainState:
         """Linear predictions for this context."""
         known = self._context

@@ -66,6 +66,8 @@ class LogBatch:
         targets: columns that hold the target's probability of the logged choice.
         is_product: shape (n,), whether the dimensions were drawn independently of each other.
         exposures: of each row, what the customer had got before; None where the log does not say.
+        offered: for each dimension shape (n, n_arms), what could have been sent; None takes what had some probability.
+        deciders: of each row, the snapshot that decided, empty where the random policy did; None where the log does not say.
     """
 
     layout: Layout
@@ -78,6 +80,8 @@ class LogBatch:
     targets: Mapping[str, FloatArray] = field(default_factory=dict)
     is_product: NDArray[np.bool_] | None = None
     exposures: Sequence[tuple[Exposure, ...]] | None = None
+    deciders: Sequence[str] | None = None
+    offered: tuple[NDArray[np.bool_], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -109,10 +113,14 @@ class LogBatch:
             is_product=None if self.is_product is None else self.is_product[at],
             exposures=None if self.exposures is None else [self.exposures[i] for i in at],
             numbers=self.numbers[at],
+            deciders=None if self.deciders is None else [self.deciders[i] for i in at],
+            offered=None if self.offered is None else tuple(mask[at] for mask in self.offered),
         )
 
     def eligible(self, dimension: int) -> NDArray[np.bool_]:
         """Shape (n, n_arms): what could have been sent; everything where the log does not say."""
+        if self.offered is not None:
+            return self.offered[dimension]
         if self.pmfs is None:
             return np.ones((len(self), self.layout.sizes[dimension]), dtype=np.bool_)
         found: NDArray[np.bool_] = self.pmfs[dimension] > 0.0

@@ -20,6 +20,7 @@ from evaluation.snips_wilson import snips_wilson
 from evaluation.sums import Sums
 from evaluation.weight_rules import Additive, Clipped, Pairwise, Shrunk, SubGaussian, Switched
 
+ADDITIVE = "normal, influence function; counts on what dimensions bring adding up"
 BIASED = "normal, influence function; the bias of smaller weights is not in it"
 NO_INTERVAL = "none: nobody knows how wrong the model is"
 
@@ -30,7 +31,7 @@ class Needs(StrEnum):
     NOTHING = "nothing"
     RANGE = "the range of rewards"
     MODEL = "a reward model"
-    COMPOSITE = "several dimensions, drawn independently"
+    COMPOSITE = "several dimensions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,10 @@ def _normal(estimator: Estimator, sums: Sums, known: Known) -> Estimate:
 
 def _biased(estimator: Estimator, sums: Sums, known: Known) -> Estimate:
     return replace(_normal(estimator, sums, known), method=BIASED)
+
+
+def _additive(estimator: Estimator, sums: Sums, known: Known) -> Estimate:
+    return replace(_normal(estimator, sums, known), method=ADDITIVE)
 
 
 def _snips(estimator: Estimator, sums: Sums, known: Known) -> Estimate:
@@ -161,10 +166,12 @@ _ENTRIES = (
     _slope("dr-slope", lambda bound: DoublyRobust(Clipped(bound))),
     _slope("switch-slope", lambda bound: DoublyRobust(Switched(bound))),
     _slope("dros-slope", lambda bound: DoublyRobust(Shrunk(bound))),
-    Method(Ips(Additive(), "pi"), Needs.COMPOSITE),
-    Method(Snips(Additive(), "snpi"), Needs.COMPOSITE),
+    Method(Ips(Additive(), "pi"), Needs.COMPOSITE, _additive),
+    Method(Snips(Additive(), "snpi"), Needs.COMPOSITE, _additive),
     Method(Ips(Pairwise(), "order-2"), Needs.COMPOSITE),
     Method(Snips(Pairwise(), "order-2-sn"), Needs.COMPOSITE),
+    Method(DoublyRobust(Additive(), "dr-pi"), Needs.COMPOSITE, _additive),
+    Method(DoublyRobust(Pairwise(), "dr-order-2"), Needs.COMPOSITE),
 )
 METHODS = {method.name: method for method in _ENTRIES}
 """All of them; a new one is one line here."""

@@ -58,7 +58,7 @@ class Overlap:
         mean, spread = sums.mean(WEIGHT.name), sums.covariance(WEIGHT.name, WEIGHT.name)
         square = spread + mean**2
         ess = sums.n * mean**2 / square if square else 0.0
-        rewarded = ess * sums.mean(REWARDED.name) / mean if mean else 0.0
+        rewarded = max(ess * sums.mean(REWARDED.name) / mean, 0.0) if mean else 0.0
         constant = sums.low(REWARD.name) == sums.high(REWARD.name)
         return cls(
             sums.n, ess, sums.high(WEIGHT.name), mean, _p_value(mean, spread, sums.n), support, rewarded, constant

@@ -9,7 +9,6 @@ import numpy as np
 
 from bandit.errors import InvalidSettings
 from bandit.estimates import Need
-from bandit.group import Group
 from bandit.learners import learner_for
 from evaluation.evaluate import Bootstrap, Evaluation, Tally, conclude, tally
 from evaluation.learned_target import Lesson, Split, tally_learned
@@ -17,15 +16,17 @@ from evaluation.log_batch import LogBatch
 from evaluation.methods import Known, Method, Needs, methods_of
 from evaluation.reward_model import CrossFitted, VwFit, cross_fit
 from evaluation.weighing import Weigher
-from service.log_source import ForeignSource, LogSource
+from service.composite_asking import CompositeAsking, can_be_asked, share_of
+from service.log_source import ForeignSource, LogSource, StoreSource
 from service.store import Log, Store
 from service.target_text import COLUMN, Asked
+from service.unseen import snapshots_in, unseen
 
 MOST_MODELLED = 200_000
 """Rows up to which a reward model is trained without being asked for."""
 MODEL_FREE = ("snips", "cressie-read", "ips", "ips-slope")
 MODELLED = ("dr", "sndr", "switch-slope", "dros-slope", "dm")
-COMPOSITE = ("snpi", "pi", "order-2")
+COMPOSITE = ("dr-order-2", "order-2", "dr-pi", "snpi")
 
 NO_CAMPAIGN = (
     "the log's context is not declared: name the campaign file with --campaign, or map the columns of a foreign log with --arm, "
@@ -93,11 +94,14 @@ def ask(
 
     Raises:
         InvalidSettings: for a target or estimator that does not exist or needs what the log does not have.
-        UnusableLog: for a log that cannot be evaluated.
+        UnusableLog: for a log that cannot be evaluated; NothingUnseen where a snapshot has learned from all of it.
     """
     texts = [text for text in (question.target, question.against) if text]
+    source = unseen(source, snapshots_in(texts, kept), kept)
     methods = _methods(source, question, texts)
     run = _Run(source, question, watch, _scale(source, question))
+    if isinstance(source, StoreSource) and any(method.needs is Needs.COMPOSITE for method in methods):
+        return _composite(source, run, methods, texts)
     model = run.model() if any(method.needs is Needs.MODEL for method in methods) else None
     asked = Asked(source, model, kept, question.floor, run.scale)
     sides = [asked.target(text) for text in texts]
@@ -107,6 +111,17 @@ def ask(
         methods = tuple(method for method in methods if method.needs is not Needs.RANGE)
     names = [side.name for side in sides]
     return Found(conclude(found, methods, known, *names), {k: n for k, n in source.dropped.items() if n})
+
+
+def _composite(source: StoreSource, run: _Run, methods: tuple[Method, ...], texts: list[str]) -> Found:
+    """Several dimensions of our own log: whole choices are weighed by what decided them."""
+    n_rows = sum(map(len, run.read("counting")()))
+    share = share_of(n_rows)
+    asking = CompositeAsking(source.store, source.log, run.scale, share)
+    found = asking.tally(lambda label: run.read(label)(), methods, texts)
+    known = Known(found.is_binary, confidence_level=run.question.confidence_level)
+    dropped = {**source.dropped, "not in the random part that was weighed": n_rows - found.sums.n}
+    return Found(conclude(found, methods, known, *texts), {k: n for k, n in dropped.items() if n})
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +172,9 @@ def _methods(source: LogSource, question: Question, texts: list[str]) -> tuple[M
     modelled = source.campaign is not None and not several and not by_column
     if not question.estimators:
         short = modelled and _is_short(source)
-        names = MODEL_FREE + (MODELLED if short else ()) + (COMPOSITE if _is_random(source) and not by_column else ())
-        return methods_of(names)
+        if several and isinstance(source, StoreSource) and all(map(can_be_asked, texts)):
+            return methods_of(COMPOSITE)
+        return methods_of(MODEL_FREE + (MODELLED if short else ()))
     methods = methods_of(question.estimators)
     for method in methods:
         if method.needs is Needs.MODEL and not modelled:
@@ -172,11 +188,6 @@ def _methods(source: LogSource, question: Question, texts: list[str]) -> tuple[M
 
 def _is_short(source: LogSource) -> bool:
     return isinstance(source, ForeignSource) and bool(source.log.columns.context) and source.log.n_rows <= MOST_MODELLED
-
-
-def _is_random(source: LogSource) -> bool:
-    """Whether only sends of the random group count, in several dimensions."""
-    return len(source.layout.dimensions) > 1 and getattr(source, "groups", frozenset()) == {Group.RANDOM}
 
 
 def _rewards(source: LogSource, question: Question) -> tuple[float, float] | None:

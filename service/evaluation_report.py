@@ -7,6 +7,7 @@ from html import escape
 
 from evaluation.estimator import Estimate
 from evaluation.evaluate import Answer
+from evaluation.overlap import Verdict
 from service.evaluating import Found
 
 NOT_SAID = "-"
@@ -72,11 +73,13 @@ def text_of(found: Found) -> str:
 def _headline(found: Found) -> str:
     evaluation = found.evaluation
     answer = evaluation.answer
-    snips = answer.estimates.get("snips") or next(iter(answer.estimates.values()), None)
-    if snips is None:
+    first = next(iter(answer.estimates.values()), None)
+    if first is None:
         return f"this log does not say what {answer.target} would have earned."
+    if evaluation.verdict is Verdict.UNRELIABLE:
+        return f"do not lean on these numbers for {answer.target}."
     logged = f"the log itself earned {answer.behavior_value:.4f} a send"
-    return f"{answer.target} would have earned {snips.value:.4f} a send{_between(snips)}; {logged}."
+    return f"{answer.target} would have earned {first.value:.4f} a send{_between(first)}; {logged}."
 
 
 def _between(estimate: Estimate) -> str:

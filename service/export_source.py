@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -20,8 +20,17 @@ from bandit.group import Group
 from bandit.reward import State
 from evaluation.log_batch import Layout, LogBatch
 from service.foreign_log import number_in
-from service.log_source import AT_ONCE, OTHER_GROUP, PENDING, are_product, layout_of, with_one_reward
-from service.table import Cells, arms_in, columns_in, read_rows
+from service.log_source import (
+    AT_ONCE,
+    LEARNED,
+    OTHER_GROUP,
+    PENDING,
+    are_product,
+    layout_of,
+    offered_in,
+    with_one_reward,
+)
+from service.table import Cells, arms_in, columns_in, context_of, read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,7 @@ class ExportSource:
         names: context columns to read.
         declared: the campaign that made it, where somebody named its file.
         targets: columns with a target's probability of what was logged.
+        learned: decision_ids that a snapshot in question has learned from; they do not count.
     """
 
     path: Path
@@ -43,6 +53,7 @@ class ExportSource:
     names: tuple[str, ...] = ()
     declared: Campaign | None = None
     targets: tuple[str, ...] = ()
+    learned: frozenset[str] = frozenset()
     dropped: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -87,10 +98,14 @@ class ExportSource:
                 yield self._batch(kept, number)
                 number += kept.num_rows
 
+    def unseen_by(self, decision_ids: frozenset[str]) -> ExportSource:
+        """Without the rows that a snapshot has learned from."""
+        return replace(self, learned=decision_ids, dropped=Counter())
+
     def _columns(self) -> list[str]:
         per_dimension = [f"{kind}.{name}" for name in self.layout.dimensions for kind in ("arm", "propensity", "pmf")]
         context = [f"context.{name}" for name in self.names]
-        return ["group", "state", "reward", *per_dimension, *context, *self.targets]
+        return ["decision_id", "group", "state", "reward", *per_dimension, *context, *self.targets]
 
     def _tables(self) -> Iterator[pa.Table]:
         if self.path.suffix == ".parquet":
@@ -111,11 +126,19 @@ class ExportSource:
             by_arm = pmf_map(cells[f"pmf.{name}"])
             found[f"pmf.{name}"] = [by_arm.get(arm, 0.0) for arm in arms]
             found[f"propensity.{name}"] = number_in(cells[f"propensity.{name}"])
+        if self.declared:
+            context = {name: cells[f"context.{name}"] for name in self.names}
+            typed = context_of(context, self.declared.schema, self.names)
+            found |= {f"context.{name}": value for name, value in typed.items()}
         return found | {name: number_in(cells[name]) for name in self.targets}
 
     def _kept(self, table: pa.Table) -> pa.Table:
         in_group = pc.is_in(table["group"], pa.array(sorted(self.groups)))
         final = pc.and_(pc.equal(table["state"], State.MATURED.value), pc.is_valid(table["reward"]))
+        if self.learned:
+            seen = pc.is_in(table["decision_id"], pa.array(sorted(self.learned), pa.string()))
+            self.dropped[LEARNED] += pc.sum(pc.and_(seen, in_group)).as_py() or 0
+            in_group = pc.and_(in_group, pc.invert(seen))
         self.dropped[OTHER_GROUP] += pc.sum(pc.invert(in_group)).as_py() or 0
         self.dropped[PENDING] += pc.sum(pc.and_(in_group, pc.invert(final))).as_py() or 0
         return table.filter(pc.and_(in_group, final))
@@ -135,6 +158,7 @@ class ExportSource:
             {name: table[f"context.{name}"].to_pylist() for name in self.names},
             {name: table[name].to_numpy() for name in self.targets},
             are_product(pmfs, pc.equal(table["group"], Group.RANDOM.value).to_numpy()),
+            offered=offered_in(pmfs, pc.equal(table["group"], Group.CONTROL.value).to_numpy()),
         )
 
 

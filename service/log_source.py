@@ -20,12 +20,14 @@ from bandit.log import LoggedDecision
 from bandit.reward import RewardSpec, State
 from evaluation.log_batch import Layout, LogBatch
 from service.foreign_log import ForeignLog, number_in
+from service.outcomes_table import iterate_matured
 from service.store import Log, Store
 
 AT_ONCE = 50_000
 """Rows in memory at a time."""
 PENDING = "no final reward yet"
 OTHER_GROUP = "other group"
+LEARNED = "the snapshot learned from them"
 
 
 class LogSource(Protocol):
@@ -108,11 +110,19 @@ class ForeignSource:
 
 @dataclass(frozen=True, slots=True)
 class StoreSource:
-    """The log in our database."""
+    """The log in our database.
+
+    Attributes:
+        store: with the log.
+        log: the campaign's.
+        groups: whose rows count.
+        after: only rows that matured after this watermark count: a snapshot's own, so that it is not judged by what it learned.
+    """
 
     store: Store
     log: Log
     groups: frozenset[str]
+    after: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -133,11 +143,21 @@ class StoreSource:
     def batches(self) -> Iterator[LogBatch]:
         """Matured rows of the groups asked for, in order."""
         self.dropped.clear()
-        rows = (row for row in self.store.decisions(self.log) if self._is_kept(row))
+        rows = (row for row in self._rows() if self._is_kept(row))
         number = 0
         while block := list(islice(rows, AT_ONCE)):
             yield batch_of(block, self.log.campaign, number)
             number += len(block)
+
+    def unseen_by(self, watermark: int) -> StoreSource:
+        """Without the rows that a snapshot with this watermark has learned from."""
+        return replace(self, after=watermark, dropped=Counter())
+
+    def _rows(self) -> Iterator[LoggedDecision]:
+        if not self.after:
+            return self.store.decisions(self.log)
+        matured = iterate_matured(self.store.reader(), self.log.log_id, self.log.campaign, after=self.after)
+        return (one.decision for one in matured)
 
     def _is_kept(self, row: LoggedDecision) -> bool:
         reason = left_out(row.group, row.state, row.reward, self.groups)
@@ -160,6 +180,8 @@ def batch_of(block: Sequence[LoggedDecision], campaign: Campaign, number: int) -
         {f.name: [row.context.get(f.name) for row in block] for f in campaign.schema.fields},
         is_product=are_product(pmfs, np.array([row.group == Group.RANDOM for row in block])),
         exposures=[row.exposures for row in block],
+        offered=offered_in(pmfs, np.array([row.group == Group.CONTROL for row in block])),
+        deciders=["" if row.fallback or row.group == Group.RANDOM else row.snapshot or "" for row in block],
     )
 
 
@@ -187,6 +209,11 @@ def with_one_reward(campaign: Campaign) -> Campaign:
     spec = LearnerSpec(campaign.learner.name, options if campaign.learner.name in {"", "regression"} else {})
     reward = RewardSpec(timedelta(hours=1), {"reward": 1.0})
     return replace(campaign, reward=reward, learner=spec, wear_out=None)
+
+
+def offered_in(pmfs: tuple[np.ndarray, ...], is_control: np.ndarray) -> tuple[np.ndarray, ...]:
+    """What could have been sent: what had some probability. A control row has one arm alone, and not because of a rule."""
+    return tuple((pmf > 0.0) | is_control[:, None] for pmf in pmfs)
 
 
 def are_product(pmfs: tuple[np.ndarray, ...], is_random: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from service.foreign_log import ColumnMap, ForeignLog, require_columns
 from service.log_source import ForeignSource, LogSource, StoreSource
 from service.store import Log, Store
 from service.target_text import COLUMN, NAMES
+from service.unseen import NothingUnseen
 
 GROUPS = tuple(group.value for group in Group)
 
@@ -95,6 +96,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument an option
 
     Exit 1 where the log cannot answer.
     """
+    if html and not html.parent.is_dir():
+        raise UnusableLog(f"{html}: the folder {html.parent} does not exist. Make it, or name another one with --html.")
     columns = _columns(arm, reward, propensity, context, where)
     names = tuple(filter(None, estimators.replace(" ", "").split(",")))
     rewards = reward_range or None
@@ -106,9 +109,13 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument an option
         declared = checked_campaign(campaign) if campaign else None
         wanted = tuple(text.removeprefix(COLUMN) for text in (target, against) if text.startswith(COLUMN))
         source = _source(log, columns, kept, declared, frozenset(groups) or _USUAL, wanted)
-        found = ask(source, question, kept, _watched)
+        try:
+            found = ask(source, question, kept, _watched)
+        except NothingUnseen as nothing:
+            _say_nothing(target, str(nothing), as_json=as_json)
+            ctx.exit(1)
     if html:
-        html.write_text(page_of(found), encoding="utf-8")
+        _write(html, page_of(found))
     answer(document_of(found), text_of(found), as_json=as_json)
     ctx.exit(1 if found.evaluation.verdict is Verdict.CANNOT_ANSWER else 0)
 
@@ -160,6 +167,20 @@ def _source(
             raise UnusableLog("column:NAME needs a table; DSJSON has no columns.")
         return DsjsonSource.read(path)
     return ExportSource.read(path, groups, declared or (kept[1].campaign if kept else None), targets)
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        # A file's name may hold bytes that are no text.
+        path.write_text(page, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise UnusableLog(f"{path} could not be written ({error}). Name another file with --html.") from error
+
+
+def _say_nothing(target: str, reason: str, *, as_json: bool) -> None:
+    verdict = Verdict.CANNOT_ANSWER.value
+    document = {"target": target, "n": 0, "dropped": {}, "verdict": verdict, "reasons": [reason], "estimators": {}}
+    answer(document, f"{verdict.upper()}: {reason}", as_json=as_json)
 
 
 def _watched(batches: Iterable[LogBatch], label: str) -> Iterator[LogBatch]:

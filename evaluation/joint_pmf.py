@@ -1,0 +1,157 @@
+"""The probability of every whole choice for one customer: each dimension's pmf for each pick of the earlier ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import product
+from typing import Any, Protocol
+
+import numpy as np
+
+from bandit.arrays import BoolArray, FloatArray
+from bandit.campaign import Campaign
+from bandit.compiled import CompiledScorer
+from bandit.context import ContextValue, EncodedContext
+from bandit.dimension import Dimension
+from bandit.estimates import Estimates
+from bandit.learner import Scorer
+from bandit.plain_scorer import PlainScorer
+from bandit.policy import Policy
+from evaluation.target import RulesTarget
+
+
+class Joint(Protocol):
+    """Says how likely each whole choice is for a customer."""
+
+    def pmf(self, encoded: EncodedContext, /) -> FloatArray:
+        """Shape (n_arms of each dimension)."""
+
+
+class JointRules:
+    """A table of rules over whole choices: the first that holds decides."""
+
+    def __init__(self, rules: RulesTarget, of_choice: Callable[[tuple[int, ...]], Joint]) -> None:
+        self._rules = [(rule, of_choice(rule.choice)) for rule in rules.rules]
+
+    def pmf(self, encoded: EncodedContext) -> FloatArray:
+        """That of the rule's choice."""
+        return next(joint for rule, joint in self._rules if rule.holds(encoded.values)).pmf(encoded)
+
+
+class JointPolicy:
+    """A policy, on a snapshot or on none, over whole choices.
+
+    Args:
+        campaign: dimensions and rules.
+        policy: of single dimensions, floor included.
+        scorer: serves the snapshot; None for a policy that needs no estimates.
+    """
+
+    def __init__(self, campaign: Campaign, policy: Policy, scorer: Scorer[Any] | None = None) -> None:
+        self._campaign = campaign
+        self._policy = policy
+        self._branching = None if scorer is None else _branching(scorer, campaign)
+        self._requires = [_required(campaign, d) for d in range(len(campaign.dimensions))]
+
+    def pmf(self, encoded: EncodedContext) -> FloatArray:
+        """Shape (n_arms of each dimension): the probability of each whole choice, 0 where rules forbid it."""
+        sizes = self._campaign.sizes
+        joint, states = np.ones(1), self._branching and self._branching.start(encoded)
+        for d, size in enumerate(sizes):
+            eligible = self._eligible(d, encoded.values)
+            # A choice that is impossible already has no eligible arms, and no say in what follows.
+            possible = eligible | ~np.asarray(eligible.any(axis=1))[:, None]
+            estimates = Estimates() if self._branching is None else self._branching.estimates(states, d)
+            pmf = self._policy.pmf(estimates, possible, dimension=d)
+            joint = (joint[:, None] * np.broadcast_to(pmf, (len(joint), size)) * eligible).ravel()
+            if self._branching and d + 1 < len(sizes):
+                states = self._branching.after(states, d)
+        return joint.reshape(sizes)
+
+    def values(self, encoded: EncodedContext) -> FloatArray:
+        """Shape (n_arms of each dimension): what the snapshot expects of each whole choice."""
+        sizes, branching = self._campaign.sizes, self._branching
+        if branching is None:
+            return np.zeros(sizes)
+        states = branching.start(encoded)
+        for d in range(len(sizes) - 1):
+            states = branching.after(states, d)
+        scores = branching.estimates(states, len(sizes) - 1).scores
+        return np.zeros(sizes) if scores is None else scores.reshape(sizes)
+
+    def _eligible(self, d: int, context: Mapping[str, ContextValue]) -> BoolArray:
+        """Shape (n_earlier_choices, n_arms)."""
+        arms = self._campaign.dimensions[d].arms
+        when = np.array([all(context.get(name) in allowed for name, allowed in arm.when.items()) for arm in arms])
+        found: BoolArray = self._requires[d] & when
+        return found
+
+
+def _required(campaign: Campaign, d: int) -> BoolArray:
+    """Which arms the earlier picks allow: shape (n_earlier_choices, n_arms)."""
+    earlier, arms = campaign.dimensions[:d], campaign.dimensions[d].arms
+    if not any(arm.requires for arm in arms):
+        return np.ones((int(np.prod(campaign.sizes[:d])), len(arms)), dtype=np.bool_)
+    choices = product(*(dimension.ids for dimension in earlier))
+    return np.array([[_allowed(arm.requires, earlier, choice) for arm in arms] for choice in choices])
+
+
+def _allowed(requires: Mapping[str, Any], earlier: tuple[Dimension, ...], choice: tuple[str, ...]) -> bool:
+    picked = dict(zip((dimension.name for dimension in earlier), choice, strict=True))
+    return all(picked[name] in arms for name, arms in requires.items())
+
+
+class _Arrays:
+    """Compiled tables: all branches at once."""
+
+    def __init__(self, scorer: CompiledScorer) -> None:
+        self._scorer = scorer
+
+    def start(self, encoded: EncodedContext) -> FloatArray:
+        """One state."""
+        return self._scorer.start(encoded)[None]
+
+    def estimates(self, states: FloatArray, d: int) -> Estimates:
+        """Scores of shape (n_states, n_arms)."""
+        return Estimates(self._scorer.scores(states, d), self._scorer.n_learned, None, self._scorer.spread)
+
+    def after(self, states: FloatArray, d: int) -> FloatArray:
+        """Every state's branches."""
+        return self._scorer.branches(states, d)
+
+
+class _OneByOne:
+    """Any other scorer: one branch after another."""
+
+    def __init__(self, scorer: Scorer[Any], sizes: tuple[int, ...]) -> None:
+        self._scorer, self._sizes = scorer, sizes
+
+    def start(self, encoded: EncodedContext) -> list[Any]:
+        """One state."""
+        return [self._scorer.start(encoded)]
+
+    def estimates(self, states: list[Any], d: int) -> Estimates:
+        """Every state's, stacked."""
+        found = [self._scorer.estimates(state, d, range(self._sizes[d])) for state in states]
+        first = found[0]
+        stacked = {
+            "scores": None
+            if first.scores is None
+            else np.stack([one.scores for one in found if one.scores is not None]),
+            "native": None
+            if first.native is None
+            else np.stack([one.native for one in found if one.native is not None]),
+            "members": None
+            if first.members is None
+            else np.stack([one.members for one in found if one.members is not None], axis=1),
+        }
+        return Estimates(n_learned=first.n_learned, spread=first.spread, **stacked)
+
+    def after(self, states: list[Any], d: int) -> list[Any]:
+        """Every state's branches."""
+        return [self._scorer.after(state, d, arm) for state in states for arm in range(self._sizes[d])]
+
+
+def _branching(scorer: Scorer[Any], campaign: Campaign) -> Any:  # noqa: ANN401 - states differ in kind
+    arrays = scorer.arrays if isinstance(scorer, PlainScorer) else scorer
+    return _Arrays(arrays) if isinstance(arrays, CompiledScorer) else _OneByOne(scorer, campaign.sizes)

@@ -1,0 +1,141 @@
+"""Evaluating our own log of several dimensions: everything that decided is made again from the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from bandit.estimates import Need
+from bandit.group import Group
+from bandit.learners import learner_for
+from bandit.policy import Policy
+from evaluation.composite import CompositeWeigher
+from evaluation.evaluate import Tally, tally
+from evaluation.joint_pmf import Joint, JointPolicy, JointRules
+from evaluation.log_batch import LogBatch
+from evaluation.methods import Method
+from evaluation.reward_model import N_FOLDS, folds_of, training_rows
+from policies.fixed import Fixed
+from policies.floor import Floor
+from policies.registry import group_policies
+from policies.uniform import Uniform
+from service.log_source import layout_of, with_one_reward
+from service.snapshots_table import load_snapshot, serving_snapshot
+from service.store import Log, Store
+from service.target_text import FIXED, RULES, SNAPSHOT, choice_in, rules_in
+
+MOST_ROWS = 20_000
+"""Rows that are weighed; of a longer log a random part."""
+Read = Callable[[str], Iterable[LogBatch]]
+
+
+def can_be_asked(text: str) -> bool:
+    """Whether a target is known for whole choices."""
+    return text == "uniform" or text.startswith((FIXED, RULES, SNAPSHOT))
+
+
+@dataclass(frozen=True, slots=True)
+class CompositeAsking:
+    """Weighs one log for some targets.
+
+    Attributes:
+        store: with the log.
+        log: the campaign's.
+        scale: least reward and width.
+        share: of the rows that are weighed.
+    """
+
+    store: Store
+    log: Log
+    scale: tuple[float, float]
+    share: float = 1.0
+
+    def tally(self, read: Read, methods: tuple[Method, ...], texts: list[str]) -> Tally:
+        """The sums of all methods for one target or two.
+
+        Args:
+            read: begins a pass over the log, with a label.
+            methods: those for several dimensions.
+            texts: of the targets.
+        """
+        models = tuple(self._model(read, fold) for fold in range(N_FOLDS))
+        deciders = _Deciders(self._decider)
+        weighers = [
+            CompositeWeigher(self.log.campaign, self._target(text), deciders, text, models, self.scale)
+            for text in texts
+        ]
+        batches = self._sampled(read("weighing"))
+        return tally(batches, methods, weighers[0], weighers[1] if len(weighers) > 1 else None)
+
+    def _sampled(self, batches: Iterable[LogBatch]) -> Iterator[LogBatch]:
+        """A part of the rows that is the same each time, in small batches so that a bar moves."""
+        generator = np.random.default_rng(0)
+        for batch in batches:
+            kept = generator.random(len(batch)) < self.share
+            for start in range(0, len(batch), 500):
+                some = np.zeros(len(batch), dtype=np.bool_)
+                some[start : start + 500] = kept[start : start + 500]
+                if some.any():
+                    yield batch.only(some)
+
+    def _model(self, read: Read, fold: int) -> JointPolicy:
+        campaign = with_one_reward(self.log.campaign)
+        kind = learner_for(campaign.learner, Need.SCORES)
+        learner = kind.fresh(campaign)
+        for batch in read(f"reward model {fold + 1}"):
+            for row in training_rows(batch.only(folds_of(batch, N_FOLDS) != fold), campaign, *self.scale):
+                learner.learn(row)
+        return JointPolicy(campaign, Uniform(), kind.live(campaign, learner))
+
+    def _decider(self, snapshot: str) -> Joint:
+        campaign = self.log.campaign
+        if not snapshot:
+            return JointPolicy(campaign, group_policies(campaign)[Group.RANDOM])
+        return self._on_snapshot(snapshot)
+
+    def _on_snapshot(self, name: str) -> JointPolicy:
+        campaign = self.log.campaign
+        policy = group_policies(campaign)[Group.LEARNER]
+        kind = learner_for(campaign.learner, policy.needs, wears=campaign.wear_out is not None)
+        return JointPolicy(campaign, policy, kind.serve(campaign, load_snapshot(self.store.reader(), name)))
+
+    def _target(self, text: str) -> Joint:
+        campaign, layout = self.log.campaign, layout_of(self.log.campaign)
+        if text == "uniform":
+            return JointPolicy(campaign, Uniform())
+        if text.startswith(FIXED):
+            return self._of_choice(layout.picks_of(choice_in(text.removeprefix(FIXED), layout)))
+        if text.startswith(RULES):
+            return JointRules(rules_in(Path(text.removeprefix(RULES)), layout), self._of_choice)
+        name = text.removeprefix(SNAPSHOT)
+        found = serving_snapshot(self.store.reader(), self.log.log_id) if name == "serving" else name
+        return self._on_snapshot(found or name)
+
+    def _of_choice(self, picks: tuple[int, ...]) -> Joint:
+        fixed: Policy = Fixed(picks)
+        return JointPolicy(self.log.campaign, Floor(fixed, 0.0))
+
+
+class _Deciders(Mapping[str, Joint]):
+    """Loads who decided when a row names them; rows name snapshots roughly in order."""
+
+    def __init__(self, load: Callable[[str], Joint]) -> None:
+        self._load = lru_cache(maxsize=8)(load)
+
+    def __getitem__(self, snapshot: str) -> Joint:
+        return self._load(snapshot)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def share_of(n_rows: int) -> float:
+    """Share of a log's rows that are weighed."""
+    return min(1.0, MOST_ROWS / max(n_rows, 1))
