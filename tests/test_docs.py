@@ -17,11 +17,15 @@ from bandit.log import ROW_COLUMNS
 from bandit.native import NativeOptions
 from bandit.options import declared
 from bandit.regression import RegressionOptions
+from evaluation.methods import METHODS
+from evaluation.overlap import Verdict
 from evaluation.verify import CHECKS
 from policies.registry import POLICIES
 from service.cli import main
+from service.target_text import COLUMN, FIXED, LEARN, RULES, SNAPSHOT
 
 ROOT = Path(__file__).parents[1]
+TARGETS = (COLUMN, FIXED, LEARN, RULES, SNAPSHOT)
 PACKAGES = ("bandit", "policies", "simulator", "evaluation", "service")
 
 
@@ -88,3 +92,9 @@ def test_the_campaign_file_in_the_readme_has_no_faults():
     campaign = read_campaign(text)
     assert campaign.sizes == (2, 2)
     assert "protected" in text
+
+
+def test_every_estimator_verdict_and_target_is_documented():
+    text = page("docs/evaluation.md")
+    for name in (*METHODS, *Verdict, "uniform", "best-constant", *TARGETS):
+        assert f"`{name}" in text, f"{name} is not explained in docs/evaluation.md"
