@@ -18,7 +18,7 @@ from scipy import stats
 from bandit.arrays import FloatArray
 from bandit.errors import InvalidSettings, UnusableLog
 from evaluation.columns import WEIGHED_REWARD, WEIGHT
-from evaluation.estimator import Estimate
+from evaluation.estimator import Estimate, part
 from evaluation.intervals import require_level
 from evaluation.sums import Sums
 
@@ -108,9 +108,14 @@ def cressie_read_difference(
         reaches: of the target and of the other; both with the same rewards.
         confidence_level: in (0, 1), of both sides together.
 
+    Raises:
+        UnusableLog: if the log holds what could not have been.
+
     Source: as `cressie_read`; both weights average 1, and one row is weighed by both at once.
     """
     first, second = reaches
+    first.require(part(sums, target))
+    second.require(part(sums, against))
     score = {target + WEIGHED_REWARD.name: 1.0, against + WEIGHED_REWARD.name: -1.0}
     weights = [target + WEIGHT.name, against + WEIGHT.name]
     extremes = [

@@ -77,7 +77,7 @@ class Evaluation:
     Attributes:
         answer: of the target.
         against: of what it was held against, if anything.
-        difference: target minus the other, by method, of rows weighed by both at once.
+        difference: target minus the other, by method, of rows weighed by both at once; empty where one cannot be answered.
     """
 
     answer: Answer
@@ -172,8 +172,11 @@ def conclude(
     answer = _answer(found, methods, known, TARGET, target)
     if against is None:
         return Evaluation(answer)
-    differences = {method.name: method.difference(found.sums, TARGET, AGAINST, known) for method in methods}
-    return Evaluation(answer, _answer(found, methods, known, AGAINST, against), differences)
+    other = _answer(found, methods, known, AGAINST, against)
+    differences: dict[str, Estimate] = {}
+    if Verdict.CANNOT_ANSWER not in {answer.overlap.verdict, other.overlap.verdict}:
+        differences = {method.name: method.difference(found.sums, TARGET, AGAINST, known) for method in methods}
+    return Evaluation(answer, other, differences)
 
 
 def _answer(found: Tally, methods: tuple[Method, ...], known: Known, prefix: str, name: str) -> Answer:

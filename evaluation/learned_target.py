@@ -89,6 +89,8 @@ class Split:
                 lambda: _only(read(), lambda batch: batch.numbers > first),
             )
             return
+        if self.n_rows < self.n_folds:
+            raise UnusableLog(f"{self.n_rows} rows for {self.n_folds} folds: one would have no row. Use fewer folds.")
         for fold in range(self.n_folds):
             yield _apart(read, fold, self.n_folds)
 

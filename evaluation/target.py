@@ -66,7 +66,21 @@ class Rule:
 
     def holds(self, context: Mapping[str, ContextValue]) -> bool:
         """Whether every named value is an allowed one; numbers and their texts are the same value."""
-        return all(str(context[name]) in {str(value) for value in allowed} for name, allowed in self.when.items())
+        return all(any(_is_same(context[name], value) for value in allowed) for name, allowed in self.when.items())
+
+
+def _is_same(found: ContextValue, wanted: ContextValue) -> bool:
+    """Texts by their letters; a number also with its text (3, 3.0 and "3"), yes and no with true and false."""
+    if found == wanted:
+        return isinstance(found, bool) == isinstance(wanted, bool)
+    if found is None or wanted is None or (isinstance(found, str) and isinstance(wanted, str)):
+        return False
+    if isinstance(found, bool) or isinstance(wanted, bool):
+        return str(found).lower() == str(wanted).lower()
+    try:
+        return float(found) == float(wanted)
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

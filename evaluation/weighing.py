@@ -100,8 +100,12 @@ class TargetWeigher:
 
 
 def _joint(batch: LogBatch) -> FloatArray:
-    """Propensity of the whole logged choice; each part of it is checked with the product."""
-    found: FloatArray = batch.propensities.prod(axis=1)
+    """Propensity of the whole logged choice; a part that is none stands for it, so that the row is refused."""
+    parts = batch.propensities
+    valid = (parts > 0.0) & (parts <= 1.0)
+    found: FloatArray = parts.prod(axis=1)
+    if not valid.all():
+        found = np.where(valid.all(axis=1), found, parts[np.arange(len(parts)), np.argmin(valid, axis=1)])
     return found
 
 

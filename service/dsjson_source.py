@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -79,8 +80,10 @@ class DsjsonSource:
         lines, number = self._lines(), 0
         while block := list(islice(lines, AT_ONCE)):
             pmf = np.zeros((len(block), self.n_arms))
+            offered = np.zeros(pmf.shape, dtype=np.bool_)
             for at, (_, line) in enumerate(block):
                 pmf[at, np.array(line.a) - 1] = line.p
+                offered[at, np.array(line.a) - 1] = True
             yield LogBatch(
                 self.layout,
                 np.arange(number + 1, number + 1 + len(block)),
@@ -88,6 +91,7 @@ class DsjsonSource:
                 np.array([line.a[0] - 1 for _, line in block])[:, None],
                 np.array([line.p[0] for _, line in block])[:, None],
                 (pmf,),
+                offered=(offered,),
             )
             number += len(block)
 
@@ -97,17 +101,23 @@ class DsjsonSource:
         try:
             with opener(self.path, "rb") as file:
                 for number, text in enumerate(file, start=1):
-                    line = decoder.decode(text) if text.strip() else _Line()
+                    line = self._decoded(decoder, number, text)
                     reason = _left_out(number, line)
                     if reason:
                         self.dropped[reason] += 1
                     else:
                         yield number, line
-        except (OSError, EOFError) as error:
-            raise UnusableLog(f"{self.path}: cannot be read ({error}).") from error
+        except (OSError, EOFError, zlib.error) as error:
+            raise UnusableLog(
+                f"{self.path}: cannot be read ({error}). Name a whole file, or write it again."
+            ) from error
+
+    def _decoded(self, decoder: msgspec.json.Decoder[_Line], number: int, text: bytes) -> _Line:
+        try:
+            return decoder.decode(text) if text.strip() else _Line()
         except msgspec.DecodeError as error:
             raise UnusableLog(
-                f"{self.path}: a line is no DSJSON ({error}). One JSON object a line is needed."
+                f"{self.path}, line {number}: no DSJSON ({error}). One JSON object a line is needed: correct or drop the line."
             ) from error
 
 
