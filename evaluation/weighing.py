@@ -11,8 +11,11 @@ from bandit.arrays import FloatArray
 from bandit.errors import UnusableLog
 from evaluation.log_batch import LogBatch
 from evaluation.pseudo_inverse import product_weights
-from evaluation.target import Target
+from evaluation.target import FixedTarget, RulesTarget, Target, UniformTarget
 from evaluation.weighed import Weighed, require_pmfs, weigh
+
+PRODUCT_TARGETS = (UniformTarget, FixedTarget, RulesTarget)
+"""Targets whose dimensions do not look at each other, so that their weights have a closed form."""
 
 
 class RewardModel(Protocol):
@@ -81,7 +84,8 @@ class TargetWeigher:
             first_row=batch.first_row,
         )  # fmt: skip
         additive = pairwise = None
-        if batch.is_product is not None and batch.is_product.all() and len(pmfs) > 1:
+        drawn_apart = batch.is_product is not None and bool(batch.is_product.all())
+        if drawn_apart and len(pmfs) > 1 and isinstance(self.target, PRODUCT_TARGETS):
             additive, pairwise = product_weights(logged / batch.propensities)
         support, largest = _possible(batch, pmfs)
         return replace(rows, support=support, largest=largest, additive=additive, pairwise=pairwise)

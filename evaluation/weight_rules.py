@@ -15,6 +15,12 @@ from bandit.arrays import FloatArray
 from bandit.errors import InvalidSettings, UnusableLog
 from evaluation.weighed import Weighed
 
+NOT_COMPOSITE = (
+    "these rows have no weights for several dimensions: there is only one, or the dimensions or the target's do not go by "
+    "themselves. Evaluate from the database (--db without a log), where every row's probabilities can be made again, or use "
+    "ips or snips."
+)
+
 
 class WeightRule(Protocol):
     """Weights to be used, from a batch of rows; `key` names them, and is equal only for equal rules."""
@@ -161,7 +167,7 @@ class Additive:
     def __call__(self, rows: Weighed) -> FloatArray:
         """The batch's own."""
         if rows.additive is None:
-            raise UnusableLog("these rows have no additive weights: the choice has one dimension. Use ips or snips.")
+            raise UnusableLog(NOT_COMPOSITE)
         return rows.additive
 
 
@@ -174,7 +180,7 @@ class Pairwise:
     def __call__(self, rows: Weighed) -> FloatArray:
         """The batch's own."""
         if rows.pairwise is None:
-            raise UnusableLog("these rows have no pairwise weights: the choice has one dimension. Use ips or snips.")
+            raise UnusableLog(NOT_COMPOSITE)
         return rows.pairwise
 
 
