@@ -6,7 +6,9 @@ What another policy would have earned:
 - `evaluation.target`, `evaluation.snapshot_target`, `evaluation.learned_target`: the policies that can be asked about.
 - `evaluation.ips`, `snips`, `direct`, `doubly_robust`, `slope`, with `evaluation.weight_rules`: file = method.
 - `evaluation.snips_wilson`, `cressie_read`, `poisson_bootstrap`: intervals of them.
-- `evaluation.pseudo_inverse`: weights for choices of several dimensions.
+- `evaluation.betting_sequence`: a mean or a policy's value, valid however often somebody looks.
+- `evaluation.pseudo_inverse`, `joint_pmf`, `composite`: choices of several dimensions.
+- `evaluation.gate`: may a snapshot serve?
 - `evaluation.overlap`: can this log answer this question?
 - `evaluation.reward_model`: models that never predict what they learned from.
 
@@ -21,6 +23,7 @@ What fixed groups show, and whether the log can be believed:
 
 from __future__ import annotations
 
+from evaluation.betting_sequence import betting_sequence, policy_value_sequence
 from evaluation.cressie_read import Reach, cressie_read
 from evaluation.direct import DirectMethod
 from evaluation.doubly_robust import DoublyRobust, SelfNormalisedDoublyRobust
@@ -71,6 +74,7 @@ __all__ = [
     "Verdict",
     "Weighed",
     "arm_ratio_test",
+    "betting_sequence",
     "calibration_test",
     "conclude",
     "cressie_read",
@@ -79,6 +83,7 @@ __all__ = [
     "inverse_propensity_test",
     "lift",
     "mean_interval",
+    "policy_value_sequence",
     "score_difference",
     "score_ratio",
     "snips_wilson",
