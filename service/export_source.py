@@ -135,11 +135,11 @@ class ExportSource:
     def _kept(self, table: pa.Table) -> pa.Table:
         in_group = pc.is_in(table["group"], pa.array(sorted(self.groups)))
         final = pc.and_(pc.equal(table["state"], State.MATURED.value), pc.is_valid(table["reward"]))
+        self.dropped[OTHER_GROUP] += pc.sum(pc.invert(in_group)).as_py() or 0
         if self.learned:
             seen = pc.is_in(table["decision_id"], pa.array(sorted(self.learned), pa.string()))
             self.dropped[LEARNED] += pc.sum(pc.and_(seen, in_group)).as_py() or 0
             in_group = pc.and_(in_group, pc.invert(seen))
-        self.dropped[OTHER_GROUP] += pc.sum(pc.invert(in_group)).as_py() or 0
         self.dropped[PENDING] += pc.sum(pc.and_(in_group, pc.invert(final))).as_py() or 0
         return table.filter(pc.and_(in_group, final))
 

@@ -143,6 +143,8 @@ class StoreSource:
     def batches(self) -> Iterator[LogBatch]:
         """Matured rows of the groups asked for, in order."""
         self.dropped.clear()
+        if self.after:
+            self._count_unread()
         rows = (row for row in self._rows() if self._is_kept(row))
         number = 0
         while block := list(islice(rows, AT_ONCE)):
@@ -158,6 +160,14 @@ class StoreSource:
             return self.store.decisions(self.log)
         matured = iterate_matured(self.store.reader(), self.log.log_id, self.log.campaign, after=self.after)
         return (one.decision for one in matured)
+
+    def _count_unread(self) -> None:
+        """Rows that a pass after the watermark does not read, by reason."""
+        query = """SELECT "group", matured IS NOT NULL, count(*) FROM decisions
+                   WHERE log_id = ? AND (matured IS NULL OR matured <= ?) GROUP BY 1, 2"""
+        for group, matured, count in self.store.reader().execute(query, (self.log.log_id, self.after)):
+            reason = LEARNED if matured else PENDING
+            self.dropped[reason if group in self.groups else OTHER_GROUP] += count
 
     def _is_kept(self, row: LoggedDecision) -> bool:
         reason = left_out(row.group, row.state, row.reward, self.groups)
