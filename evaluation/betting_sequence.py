@@ -7,7 +7,7 @@ of 2 / alpha is reached with probability at most alpha / 2, ever; so every m at 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, log
+from math import exp, inf, log
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -186,8 +186,9 @@ class _Side:
             return before
         if excess(1.0) > 0:
             raise UnusableLog(
-                f"the first {n} rows say that the value lies beyond every possible reward. Weights or rewards are wrong: check "
-                "that weights are target over logged probability, and run the audit of propensities."
+                f"the first {n} rows say that the value lies beyond every possible reward, as at most {exp(-wanted):.3g} of "
+                "honest logs do. No bound from them means anything: check that weights are target over logged probability, "
+                "run the audit of propensities, and if all is well start again with later rows."
             )
         root = float(optimize.brentq(excess, before, 1.0, xtol=PRECISION, rtol=PRECISION))
         return max(before, root - 2 * PRECISION)

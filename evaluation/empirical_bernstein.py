@@ -155,7 +155,7 @@ def in_order(n: NDArray[np.int64], lower: FloatArray, upper: FloatArray, method:
         at = crossed[0]
         raise UnusableLog(
             f"after {n[at]} rows the {method} says at least {lower[at]:.6g} and at most {upper[at]:.6g}. No constant mean "
-            "fits these rows: the rate drifted, or rows are missing by their reward. Evaluate shorter periods, and run "
-            "the audits of propensities and sample ratio."
+            "fits these rows, beyond the chance that confidence_level allows: the rate drifted, or rows are missing by "
+            "their reward. Evaluate shorter periods, and run the audits of propensities and sample ratio."
         )
     return ConfidenceSequence(n, lower, upper, method)

@@ -95,16 +95,12 @@ def weigh(
 
 def require_pmfs(pmfs: FloatArray, what: str, *, first_row: int = 1) -> None:
     """Refuse pmfs, shape (n, n_arms), that are no distributions, with UnusableLog naming the first such row."""
-    negative = np.logical_not((pmfs >= 0.0).all(axis=1))
-    _refuse(
-        np.asarray(negative),
-        pmfs.min(axis=1),
-        first_row,
-        f"least probability of {what}",
-        "none below 0",
-        "Correct the log or target.",
-    )
-    sums = pmfs.sum(axis=1)
+    # One pass over everything, and one product: rows are looked at one by one only where something is wrong.
+    if not pmfs.min(initial=0.0) >= 0.0:
+        least = np.asarray(pmfs.min(axis=1))
+        need, what_is = "none below 0", f"least probability of {what}"
+        _refuse(~(least >= 0.0), least, first_row, what_is, need, "Correct the log or target.")
+    sums = pmfs @ np.ones(pmfs.shape[1])
     advice = "A part of the probability is missing or counted twice, and every weight would be off by it: correct it."
     _refuse(~(np.abs(sums - 1.0) <= 1e-6), sums, first_row, f"sum of {what}", "1 to one millionth", advice)
 
