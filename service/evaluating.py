@@ -17,9 +17,10 @@ from evaluation.methods import Known, Method, Needs, methods_of
 from evaluation.reward_model import CrossFitted, VwFit, cross_fit
 from evaluation.weighing import Weigher
 from service.composite_asking import CompositeAsking, can_be_asked, share_of
+from service.export_source import ExportSource
 from service.log_source import ForeignSource, LogSource, StoreSource
 from service.store import Log, Store
-from service.target_text import COLUMN, Asked
+from service.target_text import BY_CONTEXT, COLUMN, Asked
 from service.unseen import snapshots_in, unseen
 
 MOST_MODELLED = 200_000
@@ -99,6 +100,8 @@ def ask(
     texts = [text for text in (question.target, question.against) if text]
     source = unseen(source, snapshots_in(texts, kept), kept)
     methods = _methods(source, question, texts)
+    if isinstance(source, ExportSource) and not _needs_context(methods, texts):
+        source = source.without_context()
     run = _Run(source, question, watch, _scale(source, question))
     if isinstance(source, StoreSource) and any(method.needs is Needs.COMPOSITE for method in methods):
         return _composite(source, run, methods, texts)
@@ -183,7 +186,30 @@ def _methods(source: LogSource, question: Question, texts: list[str]) -> tuple[M
             raise InvalidSettings(
                 f"{method.name} is for choices of several dimensions with the target's probability of each."
             )
+    if isinstance(source, StoreSource):
+        _require_whole_choices(methods, texts)
     return methods
+
+
+def _require_whole_choices(methods: tuple[Method, ...], texts: list[str]) -> None:
+    """Refuse what cannot be weighed by whole choices together with what is."""
+    whole = [method.name for method in methods if method.needs is Needs.COMPOSITE]
+    others = [method.name for method in methods if method.needs is not Needs.COMPOSITE]
+    if whole and others:
+        raise InvalidSettings(
+            f"{', '.join(whole)} weigh our log by whole choices made again, {', '.join(others)} by what stands in each row; one "
+            "run does one of the two. Ask twice."
+        )
+    unfit = [text for text in texts if not can_be_asked(text)]
+    if whole and unfit:
+        raise InvalidSettings(
+            f"{whole[0]} needs the probability of whole choices, which uniform, fixed, rules and snapshot targets have and "
+            f"{unfit[0]!r} does not. Use snips, ips or cressie-read."
+        )
+
+
+def _needs_context(methods: tuple[Method, ...], texts: list[str]) -> bool:
+    return any(text.startswith(BY_CONTEXT) for text in texts) or any(method.needs is Needs.MODEL for method in methods)
 
 
 def _is_short(source: LogSource) -> bool:

@@ -190,7 +190,7 @@ def batch_of(block: Sequence[LoggedDecision], campaign: Campaign, number: int) -
         {f.name: [row.context.get(f.name) for row in block] for f in campaign.schema.fields},
         is_product=are_product(pmfs, np.array([row.group == Group.RANDOM for row in block])),
         exposures=[row.exposures for row in block],
-        offered=offered_in(pmfs, np.array([row.group == Group.CONTROL for row in block])),
+        offered=offered_in(pmfs, np.array([row.group == Group.CONTROL for row in block]), campaign),
         deciders=["" if row.fallback or row.group == Group.RANDOM else row.snapshot or "" for row in block],
     )
 
@@ -221,9 +221,19 @@ def with_one_reward(campaign: Campaign) -> Campaign:
     return replace(campaign, reward=reward, learner=spec, wear_out=None)
 
 
-def offered_in(pmfs: tuple[np.ndarray, ...], is_control: np.ndarray) -> tuple[np.ndarray, ...]:
-    """What could have been sent: what had some probability. A control row has one arm alone, and not because of a rule."""
-    return tuple((pmf > 0.0) | is_control[:, None] for pmf in pmfs)
+def offered_in(
+    pmfs: tuple[np.ndarray, ...], is_control: np.ndarray, campaign: Campaign | None
+) -> tuple[np.ndarray, ...]:
+    """What could have been sent: what had some probability, and whatever no rule can have removed.
+
+    A control row has one arm alone, and a policy without a floor gives some arms nothing; neither is a rule's doing.
+
+    Caution: without a campaign, arms that a policy without a floor gave nothing are taken for removed.
+    """
+    free = [np.zeros(pmf.shape[1], dtype=np.bool_) for pmf in pmfs]
+    if campaign:
+        free = [np.array([not (arm.when or arm.requires) for arm in d.arms]) for d in campaign.dimensions]
+    return tuple((pmf > 0.0) | is_control[:, None] | always for pmf, always in zip(pmfs, free, strict=True))
 
 
 def are_product(pmfs: tuple[np.ndarray, ...], is_random: np.ndarray) -> np.ndarray:

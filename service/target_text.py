@@ -26,6 +26,8 @@ from service.snapshots_table import load_snapshot, serving_snapshot
 from service.store import Log, Store
 
 COLUMN, FIXED, RULES, SNAPSHOT, LEARN = "column:", "fixed:", "rules:", "snapshot:", "learn:"
+BY_CONTEXT = (RULES, SNAPSHOT, LEARN)
+"""Targets that look at the context."""
 NAMES = "uniform, fixed:ARM, best-constant, snapshot:NAME, column:NAME, rules:FILE or learn:POLICY"
 
 
