@@ -8,7 +8,7 @@ from math import ceil, sqrt
 
 from scipy import stats
 
-from evaluation.columns import REWARD, REWARDED, WEIGHT
+from evaluation.columns import REWARDED, WEIGHT
 from evaluation.sums import Sums
 
 LEAST_ESS = 100.0
@@ -40,7 +40,6 @@ class Overlap:
         support: share of the target's probability on choices that the log could have shown; None where the log has no
             pmfs, so that nobody knows.
         rewarded: effective sends that were rewarded: ess x the weighed share of rewards other than 0.
-        is_constant: whether every row has the same reward, so that more rows would not tell more.
     """
 
     n: int
@@ -50,7 +49,6 @@ class Overlap:
     mean_weight_p: float
     support: float | None
     rewarded: float
-    is_constant: bool
 
     @classmethod
     def of(cls, sums: Sums, support: float | None = None) -> Overlap:
@@ -59,10 +57,7 @@ class Overlap:
         square = spread + mean**2
         ess = sums.n * mean**2 / square if square else 0.0
         rewarded = max(ess * sums.mean(REWARDED.name) / mean, 0.0) if mean else 0.0
-        constant = sums.low(REWARD.name) == sums.high(REWARD.name)
-        return cls(
-            sums.n, ess, sums.high(WEIGHT.name), mean, _p_value(mean, spread, sums.n), support, rewarded, constant
-        )
+        return cls(sums.n, ess, sums.high(WEIGHT.name), mean, _p_value(mean, spread, sums.n), support, rewarded)
 
     @property
     def verdict(self) -> Verdict:
@@ -118,7 +113,7 @@ class Overlap:
         return tuple(found)
 
     def _thin(self) -> tuple[str, ...]:
-        if self.is_constant or self.rewarded >= LEAST_REWARDED:
+        if self.rewarded >= LEAST_REWARDED:
             return ()
         needed = LEAST_REWARDED / self.rewarded if self.rewarded else LEAST_REWARDED
         text = (

@@ -117,7 +117,17 @@ def ask(
 
 
 def _composite(source: StoreSource, run: _Run, methods: tuple[Method, ...], texts: list[str]) -> Found:
-    """Several dimensions of our own log: whole choices are weighed by what decided them."""
+    """Several dimensions of our own log: whole choices are weighed by what decided them.
+
+    Raises:
+        InvalidSettings: for what only logs of one dimension can be asked for.
+    """
+    question = run.question
+    if question.n_resamples or question.rewards or question.largest_weight or question.n_folds:
+        raise InvalidSettings(
+            "--bootstrap, --reward-range, --largest-weight and --folds are not for several dimensions weighed from the database, "
+            "which need none of them. Leave them out, or ask for --estimators snips,ips."
+        )
     n_rows = sum(map(len, run.read("counting")()))
     share = share_of(n_rows)
     asking = CompositeAsking(source.store, source.log, run.scale, share)

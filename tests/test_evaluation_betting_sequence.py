@@ -7,11 +7,7 @@ import pytest
 
 from bandit.errors import EngineError, InvalidSettings, UnusableLog
 from evaluation.betting_sequence import betting_sequence, policy_value_sequence
-from evaluation.empirical_bernstein import (
-    ConfidenceSequence,
-    empirical_bernstein_lower,
-    empirical_bernstein_sequence,
-)
+from evaluation.empirical_bernstein import ConfidenceSequence, empirical_bernstein_lower, empirical_bernstein_sequence
 
 FROZEN = Path(__file__).resolve().parents[2] / "shared" / "golden" / "confidence_sequences.json"
 needs_frozen = pytest.mark.skipif(not FROZEN.is_file(), reason="the frozen reference values are not beside this clone")

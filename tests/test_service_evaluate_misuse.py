@@ -142,6 +142,8 @@ MISUSE = {
     "dr on several dimensions": (["log.csv", *OURS, *ASK, "--estimators", "dr"], "dr needs a reward model. One is trained"),
     "dr without context": (["log.csv", *ASK, "--estimators", "dr"], "dr needs a reward model."),
     "pi on one dimension": ([*FOREIGN, *ASK, "--estimators", "pi"], "pi is for choices of several dimensions"),
+    "pi beside snips": ([*OURS, *ASK, "--estimators", "snips,pi"], "pi weigh our log by whole choices made again, snips by"),
+    "pi of what learns": ([*OURS, "--target", "best-constant", "--estimators", "pi"], "needs the probability of whole choices"),
     "no range": ([*instead("--reward", "spent"), *ASK, "--estimators", "cressie-read"], "the range of rewards is not known"),
     "a range too narrow": ([*instead("--reward", "spent"), *ASK, "--reward-range", "0", "2"], "Give the range that rewards can"),
     "a range turned round": ([*FOREIGN, *ASK, "--reward-range", "1", "0"], "need finite numbers in order"),
