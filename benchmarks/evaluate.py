@@ -5,7 +5,8 @@ Run: .venv/bin/python benchmarks/evaluate.py --obp OBP/bin/python      (all part
 
 - speed: nine values with standard errors, and nine bootstraps of 100 resamples, of 100,000 rows and 20 arms, beside Open
   Bandit Pipeline's; from the same arrays, in turns. Its standard errors are the spread of the rows' rewards that it
-  bootstraps. One BLAS thread; nothing of its work uses more.
+  bootstraps; they take it a second pass, so the ratio to its values alone is kept too. One BLAS thread, which is not what a
+  user has: its work uses no more, but ours does, and stalls where the cores are busy (OPENBLAS_NUM_THREADS=2 shows it).
 - memory: `manyarm evaluate` on an export of 10 million rows, in a process of its own.
 - coverage: intervals of a fixed target's value, ten arms, three logging policies, 1,000 and 10,000 rows.
 - composite: intervals of four dimensions' whole choices, with and without interactions, 20,000 rows.

@@ -45,7 +45,9 @@ def tables(schema: pa.Schema, n_rows: int) -> Iterator[pa.Table]:
         pmfs = 0.9 * pmfs / pmfs.sum(axis=1, keepdims=True) + 0.1 / N_ARMS
         picks = (pmfs.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1).clip(max=N_ARMS - 1)
         offsets = pa.array(np.arange(0, n * N_ARMS + 1, N_ARMS, dtype=np.int32))
+        ids = rng.bytes(16 * n).hex()
         cells: dict[str, Any] = {
+            "decision_id": [ids[at : at + 32] for at in range(0, len(ids), 32)],
             "group": rng.choice([Group.LEARNER.value, Group.RANDOM.value], size=n, p=[0.95, 0.05]),
             "state": [State.MATURED.value] * n,
             "reward": (rng.random(n) < 0.03 + 0.004 * picks).astype(np.float64),

@@ -109,7 +109,8 @@ class ExportSource:
     def _columns(self) -> list[str]:
         per_dimension = [f"{kind}.{name}" for name in self.layout.dimensions for kind in ("arm", "propensity", "pmf")]
         context = [f"context.{name}" for name in self.names]
-        return ["decision_id", "group", "state", "reward", *per_dimension, *context, *self.targets]
+        ids = ["decision_id"] if self.learned else []
+        return [*ids, "group", "state", "reward", *per_dimension, *context, *self.targets]
 
     def _tables(self) -> Iterator[pa.Table]:
         if self.path.suffix == ".parquet":
