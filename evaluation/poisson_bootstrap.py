@@ -19,7 +19,8 @@ from evaluation.sums import Sums
 _DRAWS = 1 << 16
 _COUNTS = np.searchsorted(stats.poisson(1.0).cdf(np.arange(16)), (np.arange(_DRAWS) + 0.5) / _DRAWS).astype(np.float32)
 """The Poisson count that each of 65,536 equally likely draws stands for."""
-_AT_ONCE = 20_000
+_AT_ONCE = 250
+"""Rows: a product so small that BLAS keeps it in one thread, which does not stall where the cores are busy."""
 METHOD = "Poisson bootstrap, percentiles"
 
 
@@ -44,7 +45,7 @@ class Resamples:
         for start in range(0, values.shape[1], _AT_ONCE):
             block = values[:, start : start + _AT_ONCE]
             draws = generator.integers(_DRAWS, size=(block.shape[1], n), dtype=np.uint16)
-            weights = _COUNTS[draws]
+            weights = _COUNTS.take(draws)
             counts += weights.sum(axis=0)
             totals += block.astype(np.float32) @ weights if _fits(block) else block @ weights
         return cls(names, counts, totals)

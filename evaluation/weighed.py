@@ -100,7 +100,7 @@ def require_pmfs(pmfs: FloatArray, what: str, *, first_row: int = 1) -> None:
         least = np.asarray(pmfs.min(axis=1))
         need, what_is = "none below 0", f"least probability of {what}"
         _refuse(~(least >= 0.0), least, first_row, what_is, need, "Correct the log or target.")
-    sums = pmfs @ np.ones(pmfs.shape[1])
+    sums = np.einsum("na->n", pmfs)
     advice = "A part of the probability is missing or counted twice, and every weight would be off by it: correct it."
     _refuse(~(np.abs(sums - 1.0) <= 1e-6), sums, first_row, f"sum of {what}", "1 to one millionth", advice)
 
