@@ -147,16 +147,10 @@ def task_from(campaign: Campaign, options: RegressionOptions) -> Task:
         campaign.schema.numeric,
         options.candidates,
         campaign.reward.worths if options.target == "outcomes" else (),
-        reward_bounds(campaign),
+        campaign.reward.bounds,
         options.shared(space),
         wear_out=campaign.wear_out,
     )
-
-
-def reward_bounds(campaign: Campaign) -> tuple[float, float]:
-    """Least and largest reward one decision can have."""
-    worths = campaign.reward.worths
-    return sum(min(worth, 0.0) for worth in worths), sum(max(worth, 0.0) for worth in worths)
 
 
 def serve(campaign: Campaign, snapshot: Snapshot) -> CompiledScorer | PlainScorer:

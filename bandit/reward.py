@@ -58,6 +58,11 @@ class RewardSpec:
         """What each of `types` is worth."""
         return tuple(self.events[name] for name in self.types)
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Least and largest reward that one decision can have: each type counts once."""
+        return sum(min(worth, 0.0) for worth in self.worths), sum(max(worth, 0.0) for worth in self.worths)
+
     def reward_of(self, types: Iterable[str]) -> float:
         """The reward of a matured decision: each type that happened counts once; 0 for nothing."""
         happened = frozenset(types)

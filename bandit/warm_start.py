@@ -21,7 +21,7 @@ from bandit.errors import BrokenSnapshot, InvalidContext, InvalidOutcome
 from bandit.fault import shown
 from bandit.features import FeatureSpace
 from bandit.learner import LearnerKind, TrainingRow
-from bandit.regression import MOST_KEPT_BACK, REGRESSION, checked_state, reward_bounds
+from bandit.regression import MOST_KEPT_BACK, REGRESSION, checked_state
 from bandit.regression import task_of as regression_task
 from bandit.regression_state import RegressionState
 from bandit.scaling import INDICATOR, SPREAD
@@ -221,7 +221,7 @@ def _row_of(campaign: Campaign, schema: Schema, send: HistoricalSend, unfit: Cou
         return "a propensity outside (0, 1]"
     types, known, picks = _types_of(campaign, send), campaign.reward, campaign.picks_of(send.choice)
     reward = known.reward_of(types) if send.reward is None or types else send.reward
-    low, high = reward_bounds(campaign)
+    low, high = campaign.reward.bounds
     if not low <= reward <= high:
         return f"a reward outside [{low:g}, {high:g}], which no outcomes of this campaign give"
     if campaign.wear_out and send.exposures is None:

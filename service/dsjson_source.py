@@ -70,9 +70,9 @@ class DsjsonSource:
         return None
 
     @property
-    def worths(self) -> tuple[float, ...]:
+    def bounds(self) -> None:
         """Not known."""
-        return ()
+        return
 
     def batches(self) -> Iterator[LogBatch]:
         """Lines with a decision, in order."""

@@ -109,7 +109,9 @@ def ask(
     asked = Asked(source, model, kept, question.floor, run.scale)
     sides = [asked.target(text) for text in texts]
     found = run.tally(methods, sides, model)
-    known = Known(found.is_binary, _rewards(source, question), question.largest_weight, question.confidence_level)
+    known = Known(
+        found.is_binary, question.rewards or source.bounds, question.largest_weight, question.confidence_level
+    )
     if known.reward_range is None and not question.estimators:
         methods = tuple(method for method in methods if method.needs is not Needs.RANGE)
     names = [side.name for side in sides]
@@ -226,16 +228,8 @@ def _is_short(source: LogSource) -> bool:
     return isinstance(source, ForeignSource) and bool(source.log.columns.context) and source.log.n_rows <= MOST_MODELLED
 
 
-def _rewards(source: LogSource, question: Question) -> tuple[float, float] | None:
-    """Least and largest reward: as said, or from what the campaign's outcomes are worth."""
-    if question.rewards:
-        return question.rewards
-    worths = source.worths
-    return (sum(w for w in worths if w < 0), sum(w for w in worths if w > 0)) if worths else None
-
-
 def _scale(source: LogSource, question: Question) -> tuple[float, float]:
     if isinstance(source, ForeignSource):
         return source.log.scale
-    low, high = _rewards(source, question) or (0.0, 1.0)
+    low, high = question.rewards or source.bounds or (0.0, 1.0)
     return low, (high - low) or 1.0

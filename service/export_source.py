@@ -84,9 +84,9 @@ class ExportSource:
         return self.declared and with_one_reward(self.declared)
 
     @property
-    def worths(self) -> tuple[float, ...]:
-        """The declared campaign's."""
-        return self.declared.reward.worths if self.declared else ()
+    def bounds(self) -> tuple[float, float] | None:
+        """From what the declared campaign's outcomes are worth."""
+        return self.declared.reward.bounds if self.declared else None
 
     def batches(self) -> Iterator[LogBatch]:
         """Matured rows of the groups asked for, in order."""

@@ -15,7 +15,7 @@ from evaluation.gate import GATE_METHODS, Gate, Ruling
 from evaluation.log_batch import LogBatch
 from evaluation.methods import Known
 from evaluation.weighing import TargetWeigher
-from service.log_source import AT_ONCE, batch_of, reward_range
+from service.log_source import AT_ONCE, batch_of
 from service.outcomes_table import iterate_matured
 from service.snapshots_table import load_snapshot, newest_snapshot, promote, serving_snapshot
 from service.store import Log, Store
@@ -55,7 +55,7 @@ def judge(store: Store, log: Log, name: str, gate: Gate) -> Ruling:
         return Ruling(False, (reason,), None)
     sides = [TargetWeigher(snapshot_target(store, log, one)) for one in (name, serving)]
     found = tally(unseen.batches(), GATE_METHODS, sides[0], sides[1])
-    known = Known(found.is_binary, reward_range(log.campaign))
+    known = Known(found.is_binary, log.campaign.reward.bounds)
     return gate.rule(conclude(found, GATE_METHODS, known, *(side.name for side in sides)))
 
 

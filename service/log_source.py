@@ -46,8 +46,8 @@ class LogSource(Protocol):
         """A campaign with its arms and context and one reward, for learners; None where nobody declared one."""
 
     @property
-    def worths(self) -> tuple[float, ...]:
-        """What each type of outcome is worth; empty where nobody says, so that rewards could be anything."""
+    def bounds(self) -> tuple[float, float] | None:
+        """Least and largest reward that a send can have; None where nobody says, so that it could be anything."""
 
     def batches(self) -> Iterator[LogBatch]:
         """Begin a new pass."""
@@ -77,9 +77,9 @@ class ForeignSource:
         return self.log.campaign(PolicySpec("uniform", 0.0), LearnerSpec())
 
     @property
-    def worths(self) -> tuple[float, ...]:
+    def bounds(self) -> None:
         """Not known."""
-        return ()
+        return
 
     def batches(self) -> Iterator[LogBatch]:
         """Rows in file order."""
@@ -136,9 +136,9 @@ class StoreSource:
         return with_one_reward(self.log.campaign)
 
     @property
-    def worths(self) -> tuple[float, ...]:
-        """The campaign's."""
-        return self.log.campaign.reward.worths
+    def bounds(self) -> tuple[float, float]:
+        """From what the campaign's outcomes are worth."""
+        return self.log.campaign.reward.bounds
 
     def batches(self) -> Iterator[LogBatch]:
         """Matured rows of the groups asked for, in order."""
@@ -193,12 +193,6 @@ def batch_of(block: Sequence[LoggedDecision], campaign: Campaign, number: int) -
         offered=offered_in(pmfs, np.array([row.group == Group.CONTROL for row in block]), campaign),
         deciders=["" if row.fallback or row.group == Group.RANDOM else row.snapshot or "" for row in block],
     )
-
-
-def reward_range(campaign: Campaign) -> tuple[float, float]:
-    """Least and largest reward of a send: each type of outcome counts once."""
-    worths = campaign.reward.worths
-    return sum(worth for worth in worths if worth < 0), sum(worth for worth in worths if worth > 0)
 
 
 def left_out(group: str, state: str, reward: float | None, groups: frozenset[str]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bandit.learner import TrainingRow
-from bandit.regression import reference_score, reward_bounds, serve
+from bandit.regression import reference_score, serve
 
 AGREE = 1e-5
 CONTEXT = {
@@ -78,7 +78,7 @@ class Compiled:
     def reward(self, linear):
         """From linear predictions, shape (n_models, ...), to the reward they mean."""
         if self.target == "reward":
-            return linear[0].clip(*reward_bounds(self.campaign))
+            return linear[0].clip(*self.campaign.reward.bounds)
         return np.tensordot(list(EVENTS.values()), 1.0 / (1.0 + np.exp(-linear)), axes=1)
 
     def expected(self, linear, picks, dimension):
@@ -197,7 +197,7 @@ def test_expected_rewards_stay_within_what_one_decision_can_earn(worlds):
     campaign = worlds.campaign(
         reward={"window": "1h", "events": EVENTS}, learner={"target": "reward", "learning_rate": 50.0}
     )
-    assert reward_bounds(campaign) == (-0.5, 1.2)
+    assert campaign.reward.bounds == (-0.5, 1.2)
     rows = worlds.rows(campaign, 300, lambda *_: {"conversion": 0.9, "click": 0.9, "unsubscribe": 0.1})
     scorer = serve(campaign, worlds.train(campaign, rows))
     for context in worlds.contexts(campaign, 30):
