@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
-from itertools import islice
 
 from bandit.errors import BrokenSnapshot
-from bandit.group import Group
-from bandit.log import LoggedDecision
 from evaluation.evaluate import conclude, tally
 from evaluation.gate import GATE_METHODS, Gate, Ruling
-from evaluation.log_batch import LogBatch
 from evaluation.methods import Known
 from evaluation.weighing import TargetWeigher
-from service.log_source import AT_ONCE, batch_of
-from service.outcomes_table import iterate_matured
+from service.log_source import USUAL_GROUPS, StoreSource
 from service.snapshots_table import load_snapshot, newest_snapshot, promote, serving_snapshot
 from service.store import Log, Store
 from service.target_text import snapshot_target
@@ -46,8 +40,8 @@ def judge(store: Store, log: Log, name: str, gate: Gate) -> Ruling:
     if serving == name:
         return Ruling(True, (f"{name} serves already.",), None)
     after = max(wanted.watermark, load_snapshot(reader, serving).watermark)
-    unseen = _Unseen(store, log, after)
-    if next(unseen.rows(), None) is None:
+    unseen = StoreSource(store, log, USUAL_GROUPS, after)
+    if next(unseen.batches(), None) is None:
         reason = (
             f"no send has matured since {name} was trained, so the log cannot tell: rows that it learned from would praise it. "
             "Wait until some have, or promote it by hand with --without-gate."
@@ -73,23 +67,3 @@ def pass_gate(store: Store, log: Log, gate: Gate, now: datetime) -> Ruling | Non
     if ruling.passed:
         store.write(partial(promote, log_id=log.log_id, snapshot=newest, at=now, reason=ruling.reasons[0]))
     return ruling
-
-
-class _Unseen:
-    """Matured sends, after a watermark, that were not control's."""
-
-    def __init__(self, store: Store, log: Log, after: int) -> None:
-        self._store, self._log, self._after = store, log, after
-
-    def rows(self) -> Iterator[LoggedDecision]:
-        """In the order of maturing."""
-        for matured in iterate_matured(self._store.reader(), self._log.log_id, self._log.campaign, after=self._after):
-            if matured.decision.group != Group.CONTROL:
-                yield matured.decision
-
-    def batches(self) -> Iterator[LogBatch]:
-        """As columns."""
-        number, rows = 0, self.rows()
-        while block := list(islice(rows, AT_ONCE)):
-            yield batch_of(block, self._log.campaign, number)
-            number += len(block)

@@ -27,6 +27,8 @@ AT_ONCE = 50_000
 """Rows in memory at a time."""
 PENDING = "no final reward yet"
 OTHER_GROUP = "other group"
+USUAL_GROUPS = frozenset({Group.LEARNER.value, Group.RANDOM.value})
+"""Control rows have no propensities to weigh by: everybody got the same."""
 LEARNED = "the snapshot learned from them"
 
 

@@ -20,7 +20,7 @@ from service.evaluating import Question, ask
 from service.evaluation_report import document_of, page_of, text_of
 from service.export_source import ExportSource
 from service.foreign_log import ColumnMap, ForeignLog, require_columns
-from service.log_source import ForeignSource, LogSource, StoreSource
+from service.log_source import USUAL_GROUPS, ForeignSource, LogSource, StoreSource
 from service.store import Log, Store
 from service.target_text import COLUMN, NAMES
 from service.unseen import NothingUnseen
@@ -108,7 +108,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument an option
         kept = stack.enter_context(opened(db, campaign or Path("campaign.toml"))) if db else None
         declared = checked_campaign(campaign) if campaign else None
         wanted = tuple(text.removeprefix(COLUMN) for text in (target, against) if text.startswith(COLUMN))
-        source = _source(log, columns, kept, declared, frozenset(groups) or _USUAL, wanted)
+        source = _source(log, columns, kept, declared, frozenset(groups) or USUAL_GROUPS, wanted)
         try:
             found = ask(source, question, kept, _watched)
         except NothingUnseen as nothing:
@@ -118,10 +118,6 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument an option
         _write(html, page_of(found))
     answer(document_of(found), text_of(found), as_json=as_json)
     ctx.exit(1 if found.evaluation.verdict is Verdict.CANNOT_ANSWER else 0)
-
-
-_USUAL = frozenset({Group.LEARNER.value, Group.RANDOM.value})
-"""Control rows have no propensities to weigh by: everybody got the same."""
 
 
 def _columns(arm: str, reward: str, propensity: str, context: str, where: tuple[str, ...]) -> ColumnMap | None:
