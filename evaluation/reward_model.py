@@ -15,7 +15,7 @@ from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
 from bandit.context import Context
 from bandit.errors import UnusableLog
-from bandit.learner import LearnerKind, TrainingRow
+from bandit.learner import LearnerKind, Scorer, TrainingRow
 from evaluation.log_batch import LogBatch
 from evaluation.weighing import RewardModel
 
@@ -58,10 +58,11 @@ def cross_fit(read: Callable[[], Iterable[LogBatch]], fit: Fit, n_folds: int = N
     """
     if n_folds < 2:
         raise UnusableLog(f"{n_folds} folds: with fewer than 2 a model would predict rows that it learned from.")
-    return CrossFitted(tuple(fit(_others(read(), fold, n_folds)) for fold in range(n_folds)))
+    return CrossFitted(tuple(fit(others(read(), fold, n_folds)) for fold in range(n_folds)))
 
 
-def _others(batches: Iterable[LogBatch], fold: int, n_folds: int) -> Iterable[LogBatch]:
+def others(batches: Iterable[LogBatch], fold: int, n_folds: int) -> Iterable[LogBatch]:
+    """The rows that are not in a fold."""
     return (batch.only(folds_of(batch, n_folds) != fold) for batch in batches)
 
 
@@ -103,13 +104,8 @@ class VwFit:
 
     def __call__(self, batches: Iterable[LogBatch]) -> RewardModel:
         """The trained model."""
-        low, width = self.scale
-        learner = self.kind.fresh(self.campaign)
-        for batch in batches:
-            for row in training_rows(batch, self.campaign, low, width):
-                learner.learn(row)
-        model = VwRewardModel(self.campaign, self.kind.live(self.campaign, learner))
-        return model if (low, width) == (0.0, 1.0) else _Rescaled(model, low, width)
+        model = VwRewardModel(self.campaign, trained(batches, self.campaign, self.kind, self.scale))
+        return model if self.scale == (0.0, 1.0) else _Rescaled(model, *self.scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +117,24 @@ class _Rescaled:
     def values(self, batch: LogBatch) -> FloatArray:
         """In reward units."""
         return self.low + self.width * self.model.values(batch)
+
+
+def trained(
+    batches: Iterable[LogBatch], campaign: Campaign, kind: LearnerKind, scale: tuple[float, float]
+) -> Scorer[Any]:
+    """A fresh learner that learned the rows in order, ready to serve.
+
+    Args:
+        batches: the rows.
+        campaign: with their dimensions and context, and one reward.
+        kind: the learner.
+        scale: least reward and width, from rewards to what the learner learns.
+    """
+    learner = kind.fresh(campaign)
+    for batch in batches:
+        for row in training_rows(batch, campaign, *scale):
+            learner.learn(row)
+    return kind.live(campaign, learner)
 
 
 def training_rows(batch: LogBatch, campaign: Campaign, low: float = 0.0, width: float = 1.0) -> Iterable[TrainingRow]:

@@ -17,7 +17,7 @@ from bandit.estimates import NO_ESTIMATES
 from bandit.learner import LearnerKind, Scorer
 from bandit.policy import Policy
 from evaluation.log_batch import LogBatch
-from evaluation.reward_model import training_rows
+from evaluation.reward_model import trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,5 @@ class LearnPolicy:
 
     def __call__(self, batches: Iterable[LogBatch]) -> SnapshotTarget:
         """The policy on what was learned."""
-        learner = self.kind.fresh(self.campaign)
-        for batch in batches:
-            for row in training_rows(batch, self.campaign, *self.scale):
-                learner.learn(row)
-        return SnapshotTarget(self.campaign, self.policy, self.kind.live(self.campaign, learner), self.name)
+        scorer = trained(batches, self.campaign, self.kind, self.scale)
+        return SnapshotTarget(self.campaign, self.policy, scorer, self.name)

@@ -18,7 +18,7 @@ from evaluation.evaluate import Tally, tally
 from evaluation.joint_pmf import Joint, JointPolicy, JointRules
 from evaluation.log_batch import LogBatch
 from evaluation.methods import Method
-from evaluation.reward_model import N_FOLDS, folds_of, training_rows
+from evaluation.reward_model import N_FOLDS, others, trained
 from policies.fixed import Fixed
 from policies.floor import Floor
 from policies.registry import group_policies
@@ -85,11 +85,8 @@ class CompositeAsking:
     def _model(self, read: Read, fold: int) -> JointPolicy:
         campaign = with_one_reward(self.log.campaign)
         kind = learner_for(campaign.learner, Need.SCORES)
-        learner = kind.fresh(campaign)
-        for batch in read(f"reward model {fold + 1}"):
-            for row in training_rows(batch.only(folds_of(batch, N_FOLDS) != fold), campaign, *self.scale):
-                learner.learn(row)
-        return JointPolicy(campaign, Uniform(), kind.live(campaign, learner))
+        scorer = trained(others(read(f"reward model {fold + 1}"), fold, N_FOLDS), campaign, kind, self.scale)
+        return JointPolicy(campaign, Uniform(), scorer)
 
     def _decider(self, snapshot: str) -> Joint:
         campaign = self.log.campaign
