@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -24,11 +25,12 @@ class Removal:
 class Eligibility:
     """The rules of one campaign, prepared once; dimensions without rules cost nothing."""
 
-    __slots__ = ("_all", "_dimensions", "_ruled")
+    __slots__ = ("_all", "_dimensions", "_required", "_ruled")
 
     def __init__(self, dimensions: Sequence[Dimension]) -> None:
         self._dimensions = tuple(dimensions)
         self._all = tuple(tuple(range(len(dimension.arms))) for dimension in dimensions)
+        self._required: dict[int, BoolArray] = {}
         self._ruled = tuple(any(arm.when or arm.requires for arm in dimension.arms) for dimension in dimensions)
 
     def offered(self, dimension: int, context: Mapping[str, ContextValue], picks: Sequence[int]) -> tuple[int, ...]:
@@ -54,6 +56,24 @@ class Eligibility:
         """
         return self.mask_of(dimension, self.offered(dimension, context, picks))
 
+    def masks(self, dimension: int, context: Mapping[str, ContextValue]) -> BoolArray:
+        """The same for every choice of the earlier dimensions at once; all false where a choice leaves nothing.
+
+        Returns:
+            shape (n_earlier_choices, n_arms), the last earlier dimension varying fastest.
+        """
+        if dimension not in self._required:
+            self._required[dimension] = self._allowed_by_picks(dimension)
+        allowed = [not _broken_condition(arm, context) for arm in self._dimensions[dimension].arms]
+        found: BoolArray = self._required[dimension] & np.array(allowed)
+        return found
+
+    def _allowed_by_picks(self, dimension: int) -> BoolArray:
+        earlier, arms = self._dimensions[:dimension], self._dimensions[dimension].arms
+        names = [one.name for one in earlier]
+        choices = [dict(zip(names, choice, strict=True)) for choice in product(*(one.ids for one in earlier))]
+        return np.array([[not _broken_requirement(arm, picked) for arm in arms] for picked in choices])
+
     def mask_of(self, dimension: int, offered: Sequence[int]) -> BoolArray:
         """Positions of a dimension's arms as an array of shape (n_arms,)."""
         mask = np.zeros(len(self._dimensions[dimension].ids), dtype=np.bool_)
@@ -75,9 +95,19 @@ class Eligibility:
 
 def _broken_rule(arm: Arm, context: Mapping[str, ContextValue], picked: Mapping[str, str]) -> str:
     """The first rule of an arm that does not hold, in words; empty where all hold."""
+    return _broken_condition(arm, context) or _broken_requirement(arm, picked)
+
+
+def _broken_condition(arm: Arm, context: Mapping[str, ContextValue]) -> str:
+    """The first rule on the context that does not hold, in words."""
     for name, allowed in arm.when.items():
         if context.get(name) not in allowed:
             return f"when {name} (found {context.get(name)!r})"
+    return ""
+
+
+def _broken_requirement(arm: Arm, picked: Mapping[str, str]) -> str:
+    """The first rule on earlier picks that does not hold, in words."""
     for name, arms in arm.requires.items():
         if picked[name] not in arms:
             return f"requires {name} (picked {picked[name]!r})"

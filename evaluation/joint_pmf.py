@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import product
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 
-from bandit.arrays import BoolArray, FloatArray
+from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
 from bandit.compiled import CompiledScorer
-from bandit.context import ContextValue, EncodedContext
-from bandit.dimension import Dimension
+from bandit.context import EncodedContext
+from bandit.eligibility import Eligibility
 from bandit.estimates import Estimates
 from bandit.learner import Scorer
 from bandit.plain_scorer import PlainScorer
@@ -51,14 +50,14 @@ class JointPolicy:
         self._campaign = campaign
         self._policy = policy
         self._branching = None if scorer is None else _branching(scorer, campaign)
-        self._requires = [_required(campaign, d) for d in range(len(campaign.dimensions))]
+        self._eligibility = Eligibility(campaign.dimensions)
 
     def pmf(self, encoded: EncodedContext) -> FloatArray:
         """Shape (n_arms of each dimension): the probability of each whole choice, 0 where rules forbid it."""
         sizes = self._campaign.sizes
         joint, states = np.ones(1), self._branching and self._branching.start(encoded)
         for d, size in enumerate(sizes):
-            eligible = self._eligible(d, encoded.values)
+            eligible = self._eligibility.masks(d, encoded.values)
             # A choice that is impossible already has no eligible arms, and no say in what follows.
             possible = eligible | ~np.asarray(eligible.any(axis=1))[:, None]
             estimates = Estimates() if self._branching is None else self._branching.estimates(states, d)
@@ -78,27 +77,6 @@ class JointPolicy:
             states = branching.after(states, d)
         scores = branching.estimates(states, len(sizes) - 1).scores
         return np.zeros(sizes) if scores is None else scores.reshape(sizes)
-
-    def _eligible(self, d: int, context: Mapping[str, ContextValue]) -> BoolArray:
-        """Shape (n_earlier_choices, n_arms)."""
-        arms = self._campaign.dimensions[d].arms
-        when = np.array([all(context.get(name) in allowed for name, allowed in arm.when.items()) for arm in arms])
-        found: BoolArray = self._requires[d] & when
-        return found
-
-
-def _required(campaign: Campaign, d: int) -> BoolArray:
-    """Which arms the earlier picks allow: shape (n_earlier_choices, n_arms)."""
-    earlier, arms = campaign.dimensions[:d], campaign.dimensions[d].arms
-    if not any(arm.requires for arm in arms):
-        return np.ones((int(np.prod(campaign.sizes[:d])), len(arms)), dtype=np.bool_)
-    choices = product(*(dimension.ids for dimension in earlier))
-    return np.array([[_allowed(arm.requires, earlier, choice) for arm in arms] for choice in choices])
-
-
-def _allowed(requires: Mapping[str, Any], earlier: tuple[Dimension, ...], choice: tuple[str, ...]) -> bool:
-    picked = dict(zip((dimension.name for dimension in earlier), choice, strict=True))
-    return all(picked[name] in arms for name, arms in requires.items())
 
 
 class _Arrays:

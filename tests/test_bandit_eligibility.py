@@ -143,3 +143,19 @@ def test_rules_hold_through_a_whole_chain_of_dimensions():
     assert chain.mask(2, {}, (1, 1)).tolist() == [True, True]
     assert chain.mask(2, {}, (1, 0)).tolist() == [True, False]
     assert chain.mask(1, {}, (0,)).tolist() == [True, False]
+
+
+def test_masks_of_all_earlier_choices_are_the_masks_of_each():
+    chain = Eligibility(
+        (
+            SUBJECT,
+            Dimension("cta", (Arm("join"), Arm("invite", requires={"subject": frozenset({"champion"})}))),
+            Dimension("slot", (Arm("any"), Arm("night", when={"level": frozenset({"power"})}))),
+        )
+    )
+    for context in ({"level": "power"}, {"level": "low"}, {}):
+        at_once = chain.masks(2, context).reshape(len(SUBJECT.arms), 2, 2)
+        for subject in range(len(SUBJECT.arms)):
+            for cta in range(2):
+                assert at_once[subject, cta].tolist() == chain.mask(2, context, (subject, cta)).tolist()
+            assert chain.masks(1, context)[subject].tolist() == chain.mask(1, context, (subject,)).tolist()
