@@ -13,10 +13,10 @@ from bandit.campaign import Campaign
 from bandit.context import Context
 from bandit.eligibility import Eligibility
 from bandit.errors import UnusableLog
-from bandit.estimates import NO_ESTIMATES
 from bandit.learner import LearnerKind, Scorer
 from bandit.policy import Policy
 from evaluation.log_batch import LogBatch
+from evaluation.retrace import retraced
 from evaluation.reward_model import trained
 
 
@@ -50,13 +50,9 @@ class SnapshotTarget:
         rows = zip(batch.contexts(), batch.picks.tolist(), exposures, strict=True)
         for at, (context, picks, exposed) in enumerate(rows):
             encoded = self.campaign.schema.encode(Context(context))._replace(exposures=exposed)
-            state = self.scorer.start(encoded) if self.scorer else None
-            for d, pick in enumerate(picks):
-                offered = eligibility.offered(d, encoded.values, picks[:d])
-                mask = eligibility.mask_of(d, offered)
-                estimates = self.scorer.estimates(state, d, offered) if self.scorer else NO_ESTIMATES
-                found[d][at] = self.policy.pmf(estimates, mask, dimension=d)
-                state = self.scorer.after(state, d, pick) if self.scorer else None
+            again = retraced(eligibility, self.policy, self.scorer, encoded.values, encoded, picks)
+            for d, (pmf, _) in enumerate(again):
+                found[d][at] = pmf
         return tuple(found)
 
     def _require_fitting(self, batch: LogBatch) -> None:

@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from bandit.arrays import BoolArray, FloatArray
 from bandit.campaign import Campaign
 from bandit.draw import draw, position_of
 from bandit.eligibility import Eligibility
 from bandit.engine import Served
 from bandit.errors import BrokenSnapshot, EngineError
-from bandit.estimates import NO_ESTIMATES
 from bandit.group import Group
 from bandit.learner import Scorer
 from bandit.log import LoggedDecision, encoded_context
 from bandit.policy import Policy
 from evaluation.exposure_check import EarlierSend, exposure_problems
+from evaluation.retrace import retraced
 
 SUM_TOLERANCE = 1e-9
 RECOMPUTED_TOLERANCE = 1e-6
@@ -189,7 +190,7 @@ class _Verifier:
     def _recomputed_problems(self, row: LoggedDecision) -> Iterator[Problem]:
         try:
             policy, scorer = self._who_decided(row)
-            for d, expected, eligible in self._recompute(row, policy, scorer):
+            for d, (expected, eligible) in enumerate(self._recompute(row, policy, scorer)):
                 stored, name = np.asarray(row.pmfs[d]), self._dimensions[d].name
                 if stored[~eligible].any():
                     yield "eligibility", f"pmf of {name!r} has probability on an arm that rules removed"
@@ -203,18 +204,11 @@ class _Verifier:
 
     def _recompute(
         self, row: LoggedDecision, policy: Policy, scorer: Scorer[Any] | None
-    ) -> Iterator[tuple[int, Any, Any]]:
+    ) -> Iterator[tuple[FloatArray, BoolArray]]:
         """Each dimension's pmf made again along the logged picks, with its eligible arms."""
         encoded = encoded_context(row, self._by.campaign)
-        state = scorer.start(encoded) if scorer else None
-        picks: list[int] = []
-        for d, dimension in enumerate(self._dimensions):
-            offered = self._eligibility.offered(d, row.context, picks)
-            eligible = self._eligibility.mask_of(d, offered)
-            estimates = scorer.estimates(state, d, offered) if scorer else NO_ESTIMATES
-            yield d, policy.pmf(estimates, eligible, dimension=d), eligible
-            picks.append(dimension.index_of(row.arms[d]))
-            state = scorer.after(state, d, picks[-1]) if scorer else None
+        picks = [d.index_of(arm) for d, arm in zip(self._dimensions, row.arms, strict=True)]
+        return retraced(self._eligibility, policy, scorer, row.context, encoded, picks)
 
     def _who_decided(self, row: LoggedDecision) -> tuple[Policy, Scorer[Any] | None]:
         if row.fallback is not None:
