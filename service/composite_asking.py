@@ -12,7 +12,6 @@ import numpy as np
 from bandit.estimates import Need
 from bandit.group import Group
 from bandit.learners import learner_for
-from bandit.policy import Policy
 from evaluation.composite import CompositeWeigher
 from evaluation.evaluate import Tally, tally
 from evaluation.joint_pmf import Joint, JointPolicy, JointRules
@@ -20,13 +19,11 @@ from evaluation.log_batch import LogBatch
 from evaluation.methods import Method
 from evaluation.reward_model import N_FOLDS, others, trained
 from policies.fixed import Fixed
-from policies.floor import Floor
 from policies.registry import group_policies
 from policies.uniform import Uniform
 from service.log_source import layout_of, with_one_reward
-from service.snapshots_table import load_snapshot, serving_snapshot
 from service.store import Log, Store
-from service.target_text import FIXED, RULES, SNAPSHOT, choice_in, rules_in
+from service.target_text import FIXED, RULES, SNAPSHOT, choice_in, resolved, rules_in, served
 
 MOST_ROWS = 20_000
 """Rows that are weighed; of a longer log a random part."""
@@ -95,10 +92,7 @@ class CompositeAsking:
         return self._on_snapshot(snapshot)
 
     def _on_snapshot(self, name: str) -> JointPolicy:
-        campaign = self.log.campaign
-        policy = group_policies(campaign)[Group.LEARNER]
-        kind = learner_for(campaign.learner, policy.needs, wears=campaign.wear_out is not None)
-        return JointPolicy(campaign, policy, kind.serve(campaign, load_snapshot(self.store.reader(), name)))
+        return JointPolicy(self.log.campaign, *served(self.store, self.log, name))
 
     def _target(self, text: str) -> Joint:
         campaign, layout = self.log.campaign, layout_of(self.log.campaign)
@@ -108,13 +102,10 @@ class CompositeAsking:
             return self._of_choice(layout.picks_of(choice_in(text.removeprefix(FIXED), layout)))
         if text.startswith(RULES):
             return JointRules(rules_in(Path(text.removeprefix(RULES)), layout), self._of_choice)
-        name = text.removeprefix(SNAPSHOT)
-        found = serving_snapshot(self.store.reader(), self.log.log_id) if name == "serving" else name
-        return self._on_snapshot(found or name)
+        return self._on_snapshot(resolved(self.store, self.log, text.removeprefix(SNAPSHOT)))
 
     def _of_choice(self, picks: tuple[int, ...]) -> Joint:
-        fixed: Policy = Fixed(picks)
-        return JointPolicy(self.log.campaign, Floor(fixed, 0.0))
+        return JointPolicy(self.log.campaign, Fixed(picks))
 
 
 class _Deciders(Mapping[str, Joint]):

@@ -14,7 +14,9 @@ from bandit.campaign import PolicySpec
 from bandit.context import ContextValue
 from bandit.errors import InvalidSettings, UnusableLog
 from bandit.group import Group
+from bandit.learner import Scorer
 from bandit.learners import learner_for
+from bandit.policy import Policy
 from evaluation.learned_target import BestConstant, Lesson
 from evaluation.log_batch import Layout
 from evaluation.snapshot_target import LearnPolicy, SnapshotTarget
@@ -77,15 +79,8 @@ class Asked:
         raise InvalidSettings(f"target {text!r} is none of {NAMES}.")
 
     def _snapshot(self, name: str) -> SnapshotTarget:
-        if self.kept is None:
-            raise InvalidSettings(
-                f"snapshot {name!r} stands in a database: name it with --db, and the campaign's file."
-            )
-        store, log = self.kept
-        wanted = serving_snapshot(store.reader(), log.log_id) if name == "serving" else name
-        if wanted is None:
-            raise InvalidSettings("no snapshot serves yet. Next: manyarm learn")
-        return snapshot_target(store, log, wanted)
+        store, log = kept_for(name, self.kept)
+        return snapshot_target(store, log, resolved(store, log, name))
 
     def _lesson(self, text: str) -> LearnPolicy:
         campaign = self.source.campaign
@@ -105,10 +100,41 @@ def snapshot_target(store: Store, log: Log, name: str) -> SnapshotTarget:
     Raises:
         BrokenSnapshot: if there is none of that name, or it is another campaign's.
     """
+    return SnapshotTarget(log.campaign, *served(store, log, name), f"{SNAPSHOT}{name}")
+
+
+def served(store: Store, log: Log, name: str) -> tuple[Policy, Scorer[Any]]:
+    """The learner group's policy, and a snapshot ready for it.
+
+    Raises:
+        BrokenSnapshot: if there is none of that name, or it is another campaign's.
+    """
     policy = group_policies(log.campaign)[Group.LEARNER]
     kind = learner_for(log.campaign.learner, policy.needs, wears=log.campaign.wear_out is not None)
-    scorer = kind.serve(log.campaign, load_snapshot(store.reader(), name))
-    return SnapshotTarget(log.campaign, policy, scorer, f"{SNAPSHOT}{name}")
+    return policy, kind.serve(log.campaign, load_snapshot(store.reader(), name))
+
+
+def kept_for(name: str, kept: tuple[Store, Log] | None) -> tuple[Store, Log]:
+    """The database that a snapshot stands in.
+
+    Raises:
+        InvalidSettings: if none is named.
+    """
+    if kept is None:
+        raise InvalidSettings(f"snapshot {name!r} stands in a database: name it with --db, and the campaign's file.")
+    return kept
+
+
+def resolved(store: Store, log: Log, name: str) -> str:
+    """The snapshot that a name means: `serving` is the one that serves.
+
+    Raises:
+        InvalidSettings: if nothing serves yet.
+    """
+    found = serving_snapshot(store.reader(), log.log_id) if name == "serving" else name
+    if found is None:
+        raise InvalidSettings("no snapshot serves yet. Next: manyarm learn")
+    return found
 
 
 def choice_in(text: str, layout: Layout) -> Mapping[str, str]:

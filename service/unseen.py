@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bandit.errors import InvalidSettings, UnusableLog
+from bandit.errors import UnusableLog
 from service.export_source import ExportSource
 from service.log_source import LogSource, StoreSource
 from service.outcomes_table import iterate_matured
-from service.snapshots_table import load_snapshot, serving_snapshot
+from service.snapshots_table import load_snapshot
 from service.store import Log, Store
-
-SNAPSHOT = "snapshot:"
+from service.target_text import SNAPSHOT, kept_for, resolved
 
 
 class NothingUnseen(UnusableLog):
@@ -25,17 +24,7 @@ def snapshots_in(texts: Iterable[str], kept: tuple[Store, Log] | None) -> list[s
         InvalidSettings: if one is named without a database, or nothing serves yet.
     """
     names = [text.removeprefix(SNAPSHOT) for text in texts if text.startswith(SNAPSHOT)]
-    if not names:
-        return []
-    if kept is None:
-        raise InvalidSettings(
-            f"snapshot {names[0]!r} stands in a database: name it with --db, and the campaign's file."
-        )
-    store, log = kept
-    serving = serving_snapshot(store.reader(), log.log_id)
-    if "serving" in names and serving is None:
-        raise InvalidSettings("no snapshot serves yet. Next: manyarm learn")
-    return [serving if name == "serving" and serving else name for name in names]
+    return [resolved(*kept_for(name, kept), name) for name in names]
 
 
 def unseen(source: LogSource, names: list[str], kept: tuple[Store, Log] | None) -> LogSource:
