@@ -7,8 +7,9 @@ for rewards that add up over dimensions (`additive`), and over dimensions and pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,17 @@ from evaluation.reward_model import folds_of
 from evaluation.weighed import Weighed, weigh
 
 RECOMPUTED_TOLERANCE = 1e-6
+
+
+class _Row(NamedTuple):
+    """One row, as whole choices are weighed."""
+
+    encoded: EncodedContext
+    picks: tuple[int, ...]
+    decider: str
+    fold: int
+    propensity: float
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +68,7 @@ class CompositeWeigher:
                 "this log does not say which snapshot decided each row, or what customers had got before. Evaluate from the "
                 "database itself: leave the log out and name --db."
             )
-        rows = np.array([self._weigh(*row) for row in self._rows(batch)])
+        rows = np.array([self._weigh(row) for row in self._rows(batch)])
         additive, pairwise = rows[:, 0], rows[:, 1]
         low, width = self.scale
         modelled = (low + width * rows[:, 2], low + width * rows[:, 3]) if self.models else (None, None)
@@ -64,9 +76,9 @@ class CompositeWeigher:
             batch.rewards, batch.propensities.prod(axis=1), np.zeros(len(batch)), predicted=modelled[0],
             expected=modelled[1], additive=additive, pairwise=pairwise, first_row=batch.first_row,
         )  # fmt: skip
-        return Weighed(found.rewards, pairwise, found.predicted, found.expected, found.additive, found.pairwise)
+        return replace(found, weights=pairwise)
 
-    def _rows(self, batch: LogBatch):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def _rows(self, batch: LogBatch) -> Iterator[_Row]:
         folds = folds_of(batch, max(len(self.models), 1))
         exposures = batch.exposures or [()] * len(batch)
         columns = zip(
@@ -75,12 +87,11 @@ class CompositeWeigher:
         )  # fmt: skip
         for context, exposed, picks, decider, fold, propensity, number in columns:
             encoded = self.campaign.schema.encode(Context(context))._replace(exposures=exposed)
-            yield encoded, tuple(picks), decider, fold, propensity, number
+            yield _Row(encoded, tuple(picks), decider, fold, propensity, number)
 
-    def _weigh(
-        self, encoded: EncodedContext, picks: tuple[int, ...], decider: str, fold: int, propensity: float, number: int
-    ) -> tuple[float, float, float, float]:
+    def _weigh(self, row: _Row) -> tuple[float, float, float, float]:
         """Additive and pairwise weight; the model's value of the logged choice and of the target."""
+        encoded, picks, decider, fold, propensity, number = row
         behavior = self.deciders[decider].pmf(encoded)
         if abs(behavior[picks] - propensity) > RECOMPUTED_TOLERANCE * max(propensity, 1e-3):
             raise UnusableLog(

@@ -17,7 +17,6 @@ class DirectMethod:
     """
 
     name: str = "dm"
-    needs_model: bool = True
 
     @property
     def columns(self) -> tuple[Expected, ...]:

@@ -25,7 +25,6 @@ class DoublyRobust:
 
     rule: WeightRule = PLAIN
     name: str = "dr"
-    needs_model: bool = True
 
     @property
     def columns(self) -> tuple[AnyColumn, ...]:
@@ -51,7 +50,6 @@ class SelfNormalisedDoublyRobust:
 
     rule: WeightRule = PLAIN
     name: str = "sndr"
-    needs_model: bool = True
 
     @property
     def columns(self) -> tuple[AnyColumn, ...]:

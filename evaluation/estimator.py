@@ -21,10 +21,6 @@ class Estimator(Protocol):
         """Its name on the command line and in JSON."""
 
     @property
-    def needs_model(self) -> bool:
-        """Whether rows must have been given to a reward model."""
-
-    @property
     def columns(self) -> tuple[AnyColumn, ...]:
         """What it sums."""
 
@@ -67,11 +63,8 @@ def estimate(estimator: Estimator, sums: Sums, confidence_level: float = 0.95) -
     >>> round(found.value, 4), round(found.se, 4)
     (0.375, 0.3337)
     """
-    require_level(confidence_level)
-    value = estimator.value(sums)
-    se = sums.standard_error(estimator.gradient(sums)) if estimator.gradient(sums) else 0.0
-    half = se * float(stats.norm.ppf((1 + confidence_level) / 2))
-    return Estimate(value, se, value - half, value + half, "normal, influence function")
+    method = "normal, influence function"
+    return _normal(estimator.value(sums), sums, estimator.gradient(sums), confidence_level, method)
 
 
 def difference(estimator: Estimator, sums: Sums, target: str, against: str, confidence_level: float = 0.95) -> Estimate:
@@ -84,14 +77,19 @@ def difference(estimator: Estimator, sums: Sums, target: str, against: str, conf
         against: prefix of the names of the other.
         confidence_level: in (0, 1).
     """
-    require_level(confidence_level)
     first, second = part(sums, target), part(sums, against)
     value = estimator.value(first) - estimator.value(second)
     gradient = {target + name: slope for name, slope in estimator.gradient(first).items()}
     gradient |= {against + name: -slope for name, slope in estimator.gradient(second).items()}
+    return _normal(value, sums, gradient, confidence_level, "normal, influence function of the difference")
+
+
+def _normal(value: float, sums: Sums, gradient: Gradient, confidence_level: float, method: str) -> Estimate:
+    """The value between normal ends; without width where it cannot move."""
+    require_level(confidence_level)
     se = sums.standard_error(gradient) if gradient else 0.0
     half = se * float(stats.norm.ppf((1 + confidence_level) / 2))
-    return Estimate(value, se, value - half, value + half, "normal, influence function of the difference")
+    return Estimate(value, se, value - half, value + half, method)
 
 
 def part(sums: Sums, prefix: str) -> Sums:

@@ -24,7 +24,6 @@ class Ips:
 
     rule: WeightRule = PLAIN
     name: str = "ips"
-    needs_model: bool = False
 
     @property
     def columns(self) -> tuple[Column, ...]:

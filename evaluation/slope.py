@@ -41,11 +41,6 @@ class Slope:
     error: float = 0.1
 
     @property
-    def needs_model(self) -> bool:
-        """Whether a candidate does."""
-        return any(candidate.needs_model for candidate in self.candidates)
-
-    @property
     def columns(self) -> tuple[AnyColumn, ...]:
         """All that the candidates sum."""
         return tuple(dict.fromkeys(column for candidate in self.candidates for column in candidate.columns))

@@ -23,7 +23,6 @@ class Snips:
 
     rule: WeightRule = PLAIN
     name: str = "snips"
-    needs_model: bool = False
 
     @property
     def columns(self) -> tuple[Column, ...]:

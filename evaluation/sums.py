@@ -110,7 +110,3 @@ class Sums:
         along = np.array(list(gradient.values()))
         variance = float(along @ self.covariances(list(gradient)) @ along) / (self.n - 1)
         return math.sqrt(max(variance, 0.0))
-
-    def by_name(self) -> dict[str, float]:
-        """All means."""
-        return dict(zip(self.names, self.means.tolist(), strict=True))
