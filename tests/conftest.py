@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 
 from bandit import Context, Engine, LoggedDecision, Matured, Served, learner_for, read_campaign, train
 from bandit.schema import BooleanField, CategoricalField, NumericField
+from evaluation.log_batch import Layout, LogBatch
 from policies import group_policies, policy_of
+from service.log_source import batch_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SALT, SECRET = b"salt of the tests", b"secret of the tests"
@@ -88,6 +91,22 @@ class Worlds:
             happened = frozenset(name for name, p in chances.items() if rng.random() < p)
             rows.append(Matured(number, LoggedDecision.of(decision, number), happened))
         return rows
+
+    def logged(self, campaign, n):
+        """A campaign, and n rows of its log as columns; only the champion is clicked."""
+        made = self.rows(campaign, n, lambda _, choice: {"click": 0.9 * (choice["subject"] == "champion")})
+        reward_of = campaign.reward.reward_of
+        rows = [replace(one.decision, state="matured", reward=reward_of(one.outcome_types)) for one in made]
+        return campaign, batch_of(rows, campaign, 0)
+
+    def even(self, n, size=2, **columns):
+        """n rows of one dimension, arms in turn, drawn with equal probability; the reward is the arm's position."""
+        layout, picks = Layout(("arm",), (tuple("abcdefgh"[:size]),)), np.arange(n) % size
+        made = LogBatch(
+            layout, np.arange(1, n + 1), picks.astype(float), picks[:, None], np.full((n, 1), 1 / size),
+            (np.full((n, size), 1 / size),),
+        )  # fmt: skip
+        return replace(made, **columns)
 
     def kind(self, campaign):
         """The learner the campaign asks for."""

@@ -10,12 +10,10 @@ import pytest
 from bandit.errors import UnusableLog
 from evaluation.evaluate import conclude
 from evaluation.learned_target import BestConstant, Split, tally_learned
-from evaluation.log_batch import Layout, LogBatch
 from evaluation.methods import Known, methods_of
 from evaluation.reward_model import RegressorFit, cross_fit
 from evaluation.target import CallableTarget, FixedTarget, UniformTarget
 from evaluation.weighing import TargetWeigher
-from service.log_source import batch_of
 
 SNIPS = methods_of(("snips",))
 
@@ -23,26 +21,7 @@ SNIPS = methods_of(("snips",))
 @pytest.fixture(scope="module")
 def single(worlds):
     """A campaign of one dimension where only the champion is clicked, and a batch of its log."""
-    return logged(
-        worlds, worlds.campaign(dimension=[worlds.dimension("subject", "plain", "champion", "dominate")]), 300
-    )
-
-
-def logged(worlds, campaign, n):
-    made = worlds.rows(campaign, n, lambda _, choice: {"click": 0.9 * (choice["subject"] == "champion")})
-    reward_of = campaign.reward.reward_of
-    rows = [replace(one.decision, state="matured", reward=reward_of(one.outcome_types)) for one in made]
-    return campaign, batch_of(rows, campaign, 0)
-
-
-def even(n, size=2, **columns):
-    """n rows of one dimension, arms in turn, drawn with equal probability; the reward is the arm's position."""
-    layout, picks = Layout(("arm",), (tuple("abcdefgh"[:size]),)), np.arange(n) % size
-    made = LogBatch(
-        layout, np.arange(1, n + 1), picks.astype(float), picks[:, None], np.full((n, 1), 1 / size),
-        (np.full((n, size), 1 / size),),
-    )  # fmt: skip
-    return replace(made, **columns)
+    return worlds.logged(worlds.campaign(dimension=[worlds.dimension("subject", "plain", "champion", "dominate")]), 300)
 
 
 def cut(batch, size=7):
@@ -55,15 +34,15 @@ def cut(batch, size=7):
     return read
 
 
-def test_the_best_constant_is_the_arm_of_the_best_weighed_average():
+def test_the_best_constant_is_the_arm_of_the_best_weighed_average(worlds):
     """Arm b earned more in all; a row of arm a counts for more."""
-    batch = even(6, rewards=np.array([3.0, 2.0, 3.0, 4.0, 0.0, 4.0]), propensities=np.array([[0.1], [0.9]] * 3))
+    batch = worlds.even(6, rewards=np.array([3.0, 2.0, 3.0, 4.0, 0.0, 4.0]), propensities=np.array([[0.1], [0.9]] * 3))
     assert BestConstant()([batch.only(batch.numbers < 3), batch.only(batch.numbers > 2)]).picks == (1,)
     assert BestConstant()([batch.only(batch.numbers < 3)]).picks == (0,)
 
 
-def test_an_arm_that_was_never_sent_is_not_the_best_even_where_all_rewards_are_negative():
-    assert BestConstant()([even(6, 3, rewards=np.full(6, -1.0)).only(np.arange(6) % 3 == 1)]).picks == (1,)
+def test_an_arm_that_was_never_sent_is_not_the_best_even_where_all_rewards_are_negative(worlds):
+    assert BestConstant()([worlds.even(6, 3, rewards=np.full(6, -1.0)).only(np.arange(6) % 3 == 1)]).picks == (1,)
 
 
 def test_the_best_constant_of_nothing_is_refused():
@@ -92,17 +71,17 @@ class Spy:
         return CallableTarget(answer, self.name)
 
 
-def test_by_default_the_earlier_half_teaches_and_the_later_half_judges():
+def test_by_default_the_earlier_half_teaches_and_the_later_half_judges(worlds):
     spy = Spy()
-    found = tally_learned(cut(even(41)), Split(41), SNIPS, [spy])
+    found = tally_learned(cut(worlds.even(41)), Split(41), SNIPS, [spy])
     assert (spy.taught, spy.judged) == ([list(range(1, 21))], [list(range(21, 42))])
     assert found.sums.n == 21
 
 
 @pytest.mark.parametrize("n_folds", [2, 3, 5])
-def test_with_folds_every_row_judges_once_and_never_what_it_taught(n_folds):
+def test_with_folds_every_row_judges_once_and_never_what_it_taught(worlds, n_folds):
     spy = Spy()
-    found = tally_learned(cut(even(41)), Split(41, n_folds), SNIPS, [spy])
+    found = tally_learned(cut(worlds.even(41)), Split(41, n_folds), SNIPS, [spy])
     assert sorted(sum(spy.judged, [])) == list(range(1, 42))  # noqa: RUF017
     assert len(spy.taught) == n_folds
     for taught, judged in zip(spy.taught, spy.judged, strict=True):
@@ -110,19 +89,19 @@ def test_with_folds_every_row_judges_once_and_never_what_it_taught(n_folds):
     assert found.sums.n == 41
 
 
-def test_what_a_learned_target_is_held_against_is_judged_by_the_same_rows():
+def test_what_a_learned_target_is_held_against_is_judged_by_the_same_rows(worlds):
     spy, other = Spy(), Spy()
-    tally_learned(cut(even(40)), Split(40, 3), SNIPS, [spy, other])
+    tally_learned(cut(worlds.even(40)), Split(40, 3), SNIPS, [spy, other])
     assert (spy.taught, spy.judged) == (other.taught, other.judged)
     fixed = TargetWeigher(FixedTarget((1,), "fixed:b"))
-    found = tally_learned(cut(even(40)), Split(40), SNIPS, [BestConstant(), fixed])
+    found = tally_learned(cut(worlds.even(40)), Split(40), SNIPS, [BestConstant(), fixed])
     told = conclude(found, SNIPS, Known(is_binary=True), "best", "fixed:b")
     assert (told.answer.overlap.n, told.difference["snips"].value) == (20, 0.0)
 
 
-def test_more_folds_than_rows_are_refused():
+def test_more_folds_than_rows_are_refused(worlds):
     with pytest.raises(UnusableLog, match=r"3 rows for 5 folds: one would have no row\. Use fewer folds"):
-        tally_learned(cut(even(3)), Split(3, 5), SNIPS, [Spy()])
+        tally_learned(cut(worlds.even(3)), Split(3, 5), SNIPS, [Spy()])
 
 
 @dataclass
@@ -148,8 +127,8 @@ class _SpyModel:
 
 
 @pytest.mark.parametrize("n_folds", [2, 3, 7])
-def test_a_reward_model_never_predicts_a_row_that_it_learned_from(n_folds):
-    fit, batch = SpyFit(), even(40)
+def test_a_reward_model_never_predicts_a_row_that_it_learned_from(worlds, n_folds):
+    fit, batch = SpyFit(), worlds.even(40)
     models = cross_fit(cut(batch), fit, n_folds)
     assert all(len(model.learned) in {40 - 40 // n_folds, 40 - 40 // n_folds - 1} for model in models.models)
     found = np.concatenate([models.values(part) for part in cut(batch, 11)()])
@@ -157,9 +136,9 @@ def test_a_reward_model_never_predicts_a_row_that_it_learned_from(n_folds):
     assert found.tolist() == [[number / 100] * 2 for number in range(1, 41)]
 
 
-def test_one_fold_is_refused():
+def test_one_fold_is_refused(worlds):
     with pytest.raises(UnusableLog, match="a model would predict rows that it learned from"):
-        cross_fit(cut(even(10)), SpyFit(), 1)
+        cross_fit(cut(worlds.even(10)), SpyFit(), 1)
 
 
 class Averages:

@@ -11,7 +11,7 @@ from bandit import LoggedDecision
 from bandit.campaign import PolicySpec
 from bandit.errors import UnusableLog
 from evaluation.learned_target import BestConstant
-from evaluation.log_batch import Layout, LogBatch
+from evaluation.log_batch import Layout
 from evaluation.snapshot_target import LearnPolicy, SnapshotTarget
 from evaluation.target import CallableTarget, FixedTarget, Rule, RulesTarget, UniformTarget
 from evaluation.weighing import ColumnWeigher, TargetWeigher
@@ -30,30 +30,13 @@ ONE = {"dimension": [{"name": "subject", "arm": [{"id": "plain"}, {"id": "champi
 @pytest.fixture(scope="module")
 def ruled(worlds):
     """A campaign with rules on context and on earlier picks, and a batch of its log."""
-    return logged(worlds, worlds.campaign(**RULED), 120)
+    return worlds.logged(worlds.campaign(**RULED), 120)
 
 
 @pytest.fixture(scope="module")
 def single(worlds):
     """A campaign of one dimension where only the champion is clicked, and a batch of its log."""
-    return logged(worlds, worlds.campaign(**ONE), 300)
-
-
-def logged(worlds, campaign, n):
-    made = worlds.rows(campaign, n, lambda _, choice: {"click": 0.9 * (choice["subject"] == "champion")})
-    reward_of = campaign.reward.reward_of
-    rows = [replace(one.decision, state="matured", reward=reward_of(one.outcome_types)) for one in made]
-    return campaign, batch_of(rows, campaign, 0)
-
-
-def even(n, size=2, **columns):
-    """n rows of one dimension, arms in turn, drawn with equal probability; the reward is the arm's position."""
-    layout, picks = Layout(("arm",), (tuple("abcdefgh"[:size]),)), np.arange(n) % size
-    made = LogBatch(
-        layout, np.arange(1, n + 1), picks.astype(float), picks[:, None], np.full((n, 1), 1 / size),
-        (np.full((n, size), 1 / size),),
-    )  # fmt: skip
-    return replace(made, **columns)
+    return worlds.logged(worlds.campaign(**ONE), 300)
 
 
 def targets(campaign, worlds, batch):
@@ -96,8 +79,8 @@ def test_uniform_gives_each_arm_on_offer_the_same(ruled):
     assert {tuple(row) for row in cta[batch.picks[:, 0] != 0].tolist()} == {(1.0, 0.0)}
 
 
-def test_where_the_log_does_not_say_what_was_on_offer_everything_was():
-    assert UniformTarget().pmfs(even(4, 3, pmfs=None))[0].tolist() == [[1 / 3] * 3] * 4
+def test_where_the_log_does_not_say_what_was_on_offer_everything_was(worlds):
+    assert UniformTarget().pmfs(worlds.even(4, 3, pmfs=None))[0].tolist() == [[1 / 3] * 3] * 4
 
 
 def test_a_fixed_arm_that_a_rule_removed_falls_back_to_what_was_left_alike(ruled):
@@ -110,19 +93,19 @@ def test_a_fixed_arm_that_a_rule_removed_falls_back_to_what_was_left_alike(ruled
     assert {tuple(row) for row in cta[batch.picks[:, 0] != 0].tolist()} == {(1.0, 0.0)}
 
 
-def rules_on(values, *rules, **columns):
+def rules_on(worlds, values, *rules, **columns):
     """What rules send to rows with these values of `x`."""
     target = RulesTarget(tuple(Rule(when, (choice,)) for when, choice in rules), "rules")
-    return target.pmfs(even(len(values), 3, context={"x": values} | columns))[0].argmax(axis=1).tolist()
+    return target.pmfs(worlds.even(len(values), 3, context={"x": values} | columns))[0].argmax(axis=1).tolist()
 
 
-def test_the_first_rule_that_holds_decides():
+def test_the_first_rule_that_holds_decides(worlds):
     rules = ({"x": ("p", "q")}, 0), ({"x": ("q", "r")}, 1), ({}, 2)
-    assert rules_on(["p", "q", "r", "s", None], *rules) == [0, 0, 1, 2, 2]
+    assert rules_on(worlds, ["p", "q", "r", "s", None], *rules) == [0, 0, 1, 2, 2]
 
 
-def test_every_condition_of_a_rule_must_hold():
-    assert rules_on(["p", "p", "q"], ({"x": ("p",), "y": ("u",)}, 0), ({}, 1), y=["u", "v", "u"]) == [0, 1, 1]
+def test_every_condition_of_a_rule_must_hold(worlds):
+    assert rules_on(worlds, ["p", "p", "q"], ({"x": ("p",), "y": ("u",)}, 0), ({}, 1), y=["u", "v", "u"]) == [0, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -133,9 +116,9 @@ def test_every_condition_of_a_rule_must_hold():
         (None, "None", False), (None, "", False), ("", "", True),
     ],
 )  # fmt: skip
-def test_a_number_and_its_text_are_one_value_and_so_are_yes_and_true(found, wanted, same):
+def test_a_number_and_its_text_are_one_value_and_so_are_yes_and_true(worlds, found, wanted, same):
     """The same log says 3.0 in Parquet and "3" in CSV, and a rule holds in both or in none."""
-    assert rules_on([found], ({"x": (wanted,)}, 0), ({}, 1)) == [0 if same else 1]
+    assert rules_on(worlds, [found], ({"x": (wanted,)}, 0), ({}, 1)) == [0 if same else 1]
 
 
 @pytest.mark.parametrize("rules", [(), (Rule({"x": ("p",)}, (0,)),), (Rule({}, (0,)), Rule({"x": ("p",)}, (1,)))])
@@ -146,11 +129,11 @@ def test_rules_that_could_leave_somebody_without_a_choice_are_refused(rules):
         RulesTarget(rules, "rules")
 
 
-def test_rules_on_what_the_log_does_not_say_are_refused_with_what_it_says():
+def test_rules_on_what_the_log_does_not_say_are_refused_with_what_it_says(worlds):
     with pytest.raises(
         UnusableLog, match=r"rules ask for age, zip, which is not in the log's context \(x\)\. Name the"
     ):
-        rules_on(["p"], ({"zip": ("1",), "age": ("2",)}, 0), ({}, 1))
+        rules_on(worlds, ["p"], ({"zip": ("1",), "age": ("2",)}, 0), ({}, 1))
 
 
 @pytest.mark.parametrize(
@@ -163,23 +146,23 @@ def test_rules_on_what_the_log_does_not_say_are_refused_with_what_it_says():
         lambda b: [np.full((len(b), 2), 0.5)] * 2,
     ],
 )
-def test_a_callable_of_another_shape_is_refused_with_both_shapes(answer):
+def test_a_callable_of_another_shape_is_refused_with_both_shapes(worlds, answer):
     with pytest.raises(
         UnusableLog, match=r"'mine' gave arrays of shapes .*, need \[\(4, 2\)\]: a probability for each row"
     ):
-        CallableTarget(answer, "mine").pmfs(even(4))
+        CallableTarget(answer, "mine").pmfs(worlds.even(4))
 
 
 @pytest.mark.parametrize("pmf", [[0.5, 0.4], [1.5, -0.5], [np.nan, 1.0], [0.0, 0.0]])
-def test_a_callable_that_is_no_distribution_is_refused_with_the_row(pmf):
+def test_a_callable_that_is_no_distribution_is_refused_with_the_row(worlds, pmf):
     answer = np.full((4, 2), 0.5)
     answer[2] = pmf
     with pytest.raises(UnusableLog, match=r"row 3: .*the target's pmf of 'arm' is"):
-        CallableTarget(lambda b: [answer], "mine").pmfs(even(4))
+        CallableTarget(lambda b: [answer], "mine").pmfs(worlds.even(4))
 
 
-def test_a_column_weighs_what_was_logged_and_knows_no_more():
-    rows = ColumnWeigher("t").weigh(even(4, targets={"t": np.array([0.5, 0.25, 1.0, 0.0])}))
+def test_a_column_weighs_what_was_logged_and_knows_no_more(worlds):
+    rows = ColumnWeigher("t").weigh(worlds.even(4, targets={"t": np.array([0.5, 0.25, 1.0, 0.0])}))
     assert rows.weights.tolist() == [1.0, 0.5, 2.0, 0.0]
     assert (rows.support, rows.predicted) == (None, None)
     assert rows.largest.tolist() == [2.0] * 4
@@ -205,6 +188,6 @@ def test_a_snapshot_is_not_judged_by_the_log_of_another_campaign(ruled, single, 
 
 def test_a_snapshot_that_looks_at_what_customers_got_is_not_judged_by_a_log_that_does_not_say(worlds):
     campaign = worlds.campaign(**ONE, wear_out={"window": "7d"})
-    batch = even(4, 3, layout=Layout(("subject",), (("plain", "champion", "dominate"),)))
+    batch = worlds.even(4, 3, layout=Layout(("subject",), (("plain", "champion", "dominate"),)))
     with pytest.raises(UnusableLog, match="leave the log out and name --db"):
         SnapshotTarget(campaign, policy_of(campaign.policy), None, "s").pmfs(batch)
