@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from bandit import Context, Engine, LoggedDecision, Matured, Served, learner_for, read_campaign, train
 from bandit.schema import BooleanField, CategoricalField, NumericField
 from evaluation.log_batch import Layout, LogBatch
 from policies import group_policies, policy_of
+from service.cli import main
 from service.log_source import batch_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -145,3 +147,29 @@ def _key(text):
 def worlds():
     """Builders without state; see `Worlds`."""
     return Worlds()
+
+
+class CommandLine:
+    """`manyarm`, and what it says as JSON."""
+
+    def run(self, *arguments, code=0):
+        """Standard output; a traceback is a failure whatever the status."""
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result.stdout
+
+    def ask(self, *arguments, code=0):
+        """The document of an evaluation."""
+        return json.loads(self.run("evaluate", *arguments, "--json", code=code))
+
+    def values(self, document):
+        """The value of each estimator."""
+        return {name: found["value"] for name, found in document["estimators"].items()}
+
+
+@pytest.fixture(scope="session")
+def cli():
+    """Runs commands; see `CommandLine`."""
+    return CommandLine()
