@@ -19,8 +19,10 @@ from evaluation.sums import Sums
 _DRAWS = 1 << 16
 _COUNTS = np.searchsorted(stats.poisson(1.0).cdf(np.arange(16)), (np.arange(_DRAWS) + 0.5) / _DRAWS).astype(np.float32)
 """The Poisson count that each of 65,536 equally likely draws stands for."""
-_AT_ONCE = 250
-"""Rows: a product so small that BLAS keeps it in one thread, which does not stall where the cores are busy."""
+_AT_ONCE = 2000
+"""Rows drawn for in one call."""
+_PIECE = 250
+"""Rows of a product so small that BLAS keeps it in one thread, which does not stall where the cores are busy."""
 METHOD = "Poisson bootstrap, percentiles"
 
 
@@ -47,7 +49,9 @@ class Resamples:
             draws = generator.integers(_DRAWS, size=(block.shape[1], n), dtype=np.uint16)
             weights = _COUNTS.take(draws)
             counts += weights.sum(axis=0)
-            totals += block.astype(np.float32) @ weights if _fits(block) else block @ weights
+            block = block.astype(np.float32) if _fits(block) else block
+            for piece in range(0, block.shape[1], _PIECE):
+                totals += block[:, piece : piece + _PIECE] @ weights[piece : piece + _PIECE]
         return cls(names, counts, totals)
 
     def __add__(self, other: Resamples) -> Resamples:
