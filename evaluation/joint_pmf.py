@@ -12,7 +12,7 @@ from bandit.campaign import Campaign
 from bandit.compiled import CompiledScorer
 from bandit.context import EncodedContext
 from bandit.eligibility import Eligibility
-from bandit.estimates import Estimates
+from bandit.estimates import NO_ESTIMATES, Estimates
 from bandit.learner import Scorer
 from bandit.plain_scorer import PlainScorer
 from bandit.policy import Policy
@@ -60,7 +60,7 @@ class JointPolicy:
             eligible = self._eligibility.masks(d, encoded.values)
             # A choice that is impossible already has no eligible arms, and no say in what follows.
             possible = eligible | ~np.asarray(eligible.any(axis=1))[:, None]
-            estimates = Estimates() if self._branching is None else self._branching.estimates(states, d)
+            estimates = NO_ESTIMATES if self._branching is None else self._branching.estimates(states, d)
             pmf = self._policy.pmf(estimates, possible, dimension=d)
             joint = (joint[:, None] * np.broadcast_to(pmf, (len(joint), size)) * eligible).ravel()
             if self._branching and d + 1 < len(sizes):
