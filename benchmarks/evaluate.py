@@ -39,6 +39,7 @@ from evaluate_composite import composite
 from evaluate_coverage import coverage
 from evaluate_memory import memory
 from evaluate_speed import TOLERANCE, speed
+from gates import Gate
 from simulations import Pool
 
 PARTS = ("speed", "memory", "coverage", "composite")
@@ -63,25 +64,6 @@ class Sizes:
 
 
 SMOKE = Sizes(2000, 1, 20_000, 4, 2, 2, 20, 2, processes=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """A figure and the least and largest it may be; None for a figure that there is not."""
-
-    name: str
-    figure: float | None
-    least: float | None = None
-    largest: float | None = None
-
-    @property
-    def holds(self) -> bool:
-        """Whether it is there and between."""
-        if self.figure is None:
-            return False
-        return (self.least is None or self.figure >= self.least) and (
-            self.largest is None or self.figure <= self.largest
-        )
 
 
 def gates_of(document: dict[str, Any]) -> list[Gate]:

@@ -1,4 +1,4 @@
-"""Many simulated logs on some cores: the same seeds whatever the order, and an end to it when time is up."""
+"""Many simulated logs on some cores: the same seeds whatever the order, an end to it when time is up, and a way back in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,10 +46,18 @@ Figures = dict[str, np.ndarray]
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Simulates on some processes, and begins nothing after `deadline` (of `time.monotonic`); one process is this one."""
+    """Simulates on some processes; one process is this one.
+
+    Attributes:
+        deadline: of `time.monotonic`; nothing begins after it.
+        n_processes: how many.
+        kept: a folder where finished portions are kept, so that a run that was cut short goes on where it ended; None for
+            none. Empty it after a change to what is simulated: a portion is known by its cell's name and its seeds alone.
+    """
 
     deadline: float
     n_processes: int
+    kept: Path | None = None
 
     def simulated(self, cells: Sequence[Cell], seed: int) -> dict[str, Figures]:
         """Figures by cell, of every log that was finished; cells take turns."""
@@ -66,15 +76,35 @@ class Pool:
 
     def _run(self, tasks: Sequence[tuple[Cell, Seeds]]) -> list[Mapping[str, np.ndarray] | None]:
         if self.n_processes == 1:
-            return [_until(self.deadline, cell.simulate, seeds) for cell, seeds in tasks]
+            return [_until(self.deadline, cell.simulate, seeds, self._file(cell, seeds)) for cell, seeds in tasks]
         with ProcessPoolExecutor(self.n_processes, multiprocessing.get_context("spawn")) as pool:
-            jobs = [pool.submit(_until, self.deadline, cell.simulate, seeds) for cell, seeds in tasks]
+            jobs = [
+                pool.submit(_until, self.deadline, cell.simulate, seeds, self._file(cell, seeds))
+                for cell, seeds in tasks
+            ]
             return [job.result() for job in jobs]
 
+    def _file(self, cell: Cell, seeds: Seeds) -> Path | None:
+        """Where a portion is kept."""
+        if self.kept is None:
+            return None
+        known = repr((cell.name, seeds[0].entropy, seeds[0].spawn_key, len(seeds)))
+        return self.kept / f"{blake2b(known.encode(), digest_size=12).hexdigest()}.npz"
 
-def _until(deadline: float, simulate: Simulate, seeds: Seeds) -> Mapping[str, np.ndarray] | None:
+
+def _until(deadline: float, simulate: Simulate, seeds: Seeds, file: Path | None) -> Mapping[str, np.ndarray] | None:
     """Nothing once time is up; the clock is the machine's, the same in each process."""
-    return simulate(seeds) if time.monotonic() < deadline else None
+    if file and file.exists():
+        with np.load(file) as found:
+            return dict(found)
+    if time.monotonic() >= deadline:
+        return None
+    figures = simulate(seeds)
+    if file:
+        draft = file.with_name(f"{file.stem}.part.npz")
+        np.savez(draft, **figures)
+        draft.replace(file)
+    return figures
 
 
 def covered(held: np.ndarray) -> dict[str, Any]:
