@@ -52,6 +52,27 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Sends:
+    """Who got each row and when, for questions about groups and customers; all of shape (n,).
+
+    Attributes:
+        groups: learner, random or control.
+        customers: their keys.
+        decided_at: datetime64 in UTC.
+        sent_at: the same; NaT where nobody said.
+    """
+
+    groups: NDArray[np.object_]
+    customers: NDArray[np.object_]
+    decided_at: NDArray[np.datetime64]
+    sent_at: NDArray[np.datetime64]
+
+    def only(self, at: Sequence[int]) -> Sends:
+        """Some of the rows."""
+        return Sends(self.groups[at], self.customers[at], self.decided_at[at], self.sent_at[at])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LogBatch:
     """Rows of one log, in order.
 
@@ -68,6 +89,7 @@ class LogBatch:
         exposures: of each row, what the customer had got before; None where the log does not say.
         offered: for each dimension shape (n, n_arms), what could have been sent; None takes what had some probability.
         deciders: of each row, the snapshot that decided, empty where the random policy did; None where the log does not say.
+        sends: who got each row and when; None where nobody asked.
     """
 
     layout: Layout
@@ -82,6 +104,7 @@ class LogBatch:
     exposures: Sequence[tuple[Exposure, ...]] | None = None
     deciders: Sequence[str] | None = None
     offered: tuple[NDArray[np.bool_], ...] | None = None
+    sends: Sends | None = None
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -115,6 +138,7 @@ class LogBatch:
             numbers=self.numbers[at],
             deciders=None if self.deciders is None else [self.deciders[i] for i in at],
             offered=None if self.offered is None else tuple(mask[at] for mask in self.offered),
+            sends=None if self.sends is None else self.sends.only(at),
         )
 
     def eligible(self, dimension: int) -> NDArray[np.bool_]:

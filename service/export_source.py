@@ -18,7 +18,7 @@ from bandit.campaign import Campaign
 from bandit.errors import UnusableLog
 from bandit.group import Group
 from bandit.reward import State
-from evaluation.log_batch import Layout, LogBatch
+from evaluation.log_batch import Layout, LogBatch, Sends
 from service.foreign_log import number_in
 from service.log_source import (
     AT_ONCE,
@@ -30,7 +30,10 @@ from service.log_source import (
     offered_in,
     with_one_reward,
 )
-from service.table import Cells, arms_in, columns_in, context_of, read_rows
+from service.table import Cells, arms_in, columns_in, context_of, read_rows, time_of
+
+WHO = ("customer_key", "decided_at", "sent_at")
+"""Columns that say who got a row and when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class ExportSource:
         declared: the campaign that made it, where somebody named its file.
         targets: columns with a target's probability of what was logged.
         learned: decision_ids that a snapshot in question has learned from; they do not count.
+        asks_who: whether to read who got each row and when.
     """
 
     path: Path
@@ -54,6 +58,7 @@ class ExportSource:
     declared: Campaign | None = None
     targets: tuple[str, ...] = ()
     learned: frozenset[str] = frozenset()
+    asks_who: bool = False
     dropped: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -110,7 +115,8 @@ class ExportSource:
         per_dimension = [f"{kind}.{name}" for name in self.layout.dimensions for kind in ("arm", "propensity", "pmf")]
         context = [f"context.{name}" for name in self.names]
         ids = ["decision_id"] if self.learned else []
-        return [*ids, "group", "state", "reward", *per_dimension, *context, *self.targets]
+        who = list(WHO) if self.asks_who else []
+        return [*ids, *who, "group", "state", "reward", *per_dimension, *context, *self.targets]
 
     def _tables(self) -> Iterator[pa.Table]:
         if self.path.suffix == ".parquet":
@@ -137,6 +143,7 @@ class ExportSource:
             context = {name: cells[f"context.{name}"] for name in self.names}
             typed = context_of(context, self.declared.schema, self.names)
             found |= {f"context.{name}": value for name, value in typed.items()}
+        found |= {name: time_of(cells[name], what=name) for name in WHO[1:] if self.asks_who}
         return found | {name: number_in(cells[name]) for name in self.targets}
 
     def _kept(self, table: pa.Table) -> pa.Table:
@@ -166,6 +173,7 @@ class ExportSource:
             {name: table[name].to_numpy() for name in self.targets},
             are_product(pmfs, pc.equal(table["group"], Group.RANDOM.value).to_numpy()),
             offered=offered_in(pmfs, pc.equal(table["group"], Group.CONTROL.value).to_numpy(), self.declared),
+            sends=_sends(table) if self.asks_who else None,
         )
 
 
@@ -212,6 +220,12 @@ def _lists(column: pa.ChunkedArray, size: int, name: str) -> np.ndarray:
         raise UnusableLog(f"a pmf of {name!r} does not have {size} entries, one an arm. Export the log again.")
     flat = column.combine_chunks().flatten() if column.num_chunks != 1 else column.chunk(0).flatten()
     return np.asarray(flat.to_numpy(zero_copy_only=False), dtype=np.float64).reshape(-1, size)
+
+
+def _sends(table: pa.Table) -> Sends:
+    keys, groups = (table[name].to_numpy() for name in (WHO[0], "group"))
+    times = [table[name].cast(pa.timestamp("us", tz="UTC")).to_numpy() for name in WHO[1:]]
+    return Sends(groups, keys, *times)
 
 
 def _positions(column: pa.ChunkedArray, name: str, arms: Sequence[str]) -> np.ndarray:
