@@ -148,9 +148,9 @@ def composite(n_logs: int, pool: Pool) -> dict[str, Any]:
         worlds[name] = {
             "value": [round(one.value, 5) for one in known],
             "value_to_logged": [round(one.value / one.logged, 3) for one in known],
-            "not_additive": [round(_left(one, 1), 4) for one in known],
-            "beyond_pairs": [round(_left(one, 2), 4) for one in known],
-            "estimators": {one: _quality([part[one] for part in parts]) for one in NAMES if parts},
+            "not_additive": [round(unexplained(one.clicks, 1), 4) for one in known],
+            "beyond_pairs": [round(unexplained(one.clicks, 2), 4) for one in known],
+            "estimators": {one: quality([part[one] for part in parts]) for one in NAMES if parts},
         }
     return {
         "seeds": {"worlds": list(WORLD_SEEDS), "logs": LOG_SEED},
@@ -160,7 +160,8 @@ def composite(n_logs: int, pool: Pool) -> dict[str, Any]:
     }
 
 
-def _quality(parts: list[np.ndarray]) -> dict[str, Any]:
+def quality(parts: list[np.ndarray]) -> dict[str, Any]:
+    """Of answers in units of the truth, one array of shape (n_logs, 3) a world."""
     together = np.concatenate(parts)
     held: Callable[[np.ndarray], np.ndarray] = lambda part: (part[:, 1] <= 1.0) & (part[:, 2] >= 1.0)  # noqa: E731
     return {
@@ -172,9 +173,9 @@ def _quality(parts: list[np.ndarray]) -> dict[str, Any]:
     }
 
 
-def _left(known: World, order: int) -> float:
+def unexplained(clicks: np.ndarray, order: int) -> float:
     """Share of the variance of clicks within a kind that no sum over sets of at most `order` dimensions explains."""
-    table = known.clicks - known.clicks.mean(axis=(1, 2, 3, 4), keepdims=True)
+    table = clicks - clicks.mean(axis=(1, 2, 3, 4), keepdims=True)
     rest, axes = table.copy(), range(1, len(SIZES) + 1)
     for size in range(1, order + 1):
         for kept in combinations(axes, size):

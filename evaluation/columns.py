@@ -50,7 +50,14 @@ class Expected:
     name: str = "q"
 
 
-AnyColumn = Column | Expected
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """The stage-wise doubly robust score, row by row."""
+
+    name: str = "stage-wise"
+
+
+AnyColumn = Column | Expected | Staged
 REWARD, WEIGHT, WEIGHED_REWARD = Column(Factor.REWARD), Column(Factor.ONE, PLAIN), Column(Factor.REWARD, PLAIN)
 REWARDED = Column(Factor.REWARDED, PLAIN)
 ALWAYS: tuple[AnyColumn, ...] = (REWARD, WEIGHT, WEIGHED_REWARD, REWARDED)
@@ -63,7 +70,7 @@ def stack(rows: Weighed, columns: Iterable[AnyColumn]) -> tuple[tuple[str, ...],
     """Names, and values of shape (n_columns, n), of different columns; each weight is made once.
 
     Raises:
-        UnusableLog: if a column needs a reward model and the rows have none.
+        UnusableLog: if a column needs a reward model, or models of every stage, and the rows have none.
     """
     wanted = dict.fromkeys(columns)
     factors = _factors(rows, wanted)
@@ -101,6 +108,8 @@ def _fill(
 ) -> None:
     if isinstance(column, Expected):
         out[:] = rows.expected
+    elif isinstance(column, Staged):
+        out[:] = _staged(rows)
     elif column.rule is None:
         out[:] = factors[column.factor]
     else:
@@ -111,6 +120,15 @@ def _fill(
             out[:] = weight
         else:
             np.multiply(weight, factors[column.factor], out=out)
+
+
+def _staged(rows: Weighed) -> FloatArray:
+    if rows.staged is None:
+        raise UnusableLog(
+            "dr-stage-wise needs models of every stage, and these rows were not given to any. Evaluate several dimensions from "
+            "the database (--db without a log), where they are trained, or use ips or snips."
+        )
+    return rows.staged
 
 
 def has_one_reward(sums: Sums) -> bool:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import inf, isfinite, sqrt
+from math import inf, sqrt
 
 import numpy as np
 from scipy import stats
 
 from bandit.arrays import FloatArray
 from bandit.errors import InvalidSettings, UnusableLog
-from evaluation.columns import WEIGHED_REWARD, WEIGHT
+from evaluation.columns import REWARD, WEIGHED_REWARD, WEIGHT
 from evaluation.estimator import Estimate, part
 from evaluation.intervals import require_level
 from evaluation.sums import Sums
@@ -32,6 +32,7 @@ class Reach:
     Args:
         largest_weight: that a row could have had: 1 / the least propensity that the behavior policy gives, from its floor.
         lowest, highest: reward that a send could have had.
+        least_weight: that a row could have had; below 0 only for weights that are sums or differences of ratios.
 
     Raises:
         InvalidSettings: if a number is not finite, or the reach is empty.
@@ -40,14 +41,15 @@ class Reach:
     largest_weight: float
     lowest: float = 0.0
     highest: float = 1.0
+    least_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (
-            isfinite(self.largest_weight) and self.largest_weight >= 0.0 and -inf < self.lowest <= self.highest < inf
-        ):
+        weighed = -inf < self.least_weight <= self.largest_weight < inf
+        if not (weighed and -inf < self.lowest <= self.highest < inf):
             raise InvalidSettings(
-                f"largest weight {self.largest_weight!r}, rewards from {self.lowest!r} to {self.highest!r}: need finite numbers "
-                "in order. The largest weight follows from the floor; without a floor there is no bound and no interval."
+                f"weights from {self.least_weight!r} to {self.largest_weight!r}, rewards from {self.lowest!r} to "
+                f"{self.highest!r}: need finite numbers in order. Weights are bounded by the floor; without a floor there is no "
+                "bound and no interval."
             )
 
     def require(self, sums: Sums) -> None:
@@ -58,15 +60,24 @@ class Reach:
                 f"rewards from {rewards[0]!r} to {rewards[1]!r} are outside of [{self.lowest!r}, {self.highest!r}], which the "
                 "interval counts on. Give the range that rewards can really have."
             )
-        if sums.high(WEIGHT.name) > self.largest_weight * (1.0 + 1e-9):
+        self._require_weights(sums.low(WEIGHT.name), sums.high(WEIGHT.name))
+
+    def _require_weights(self, low: float, high: float) -> None:
+        rounding = 1e-9 * max(abs(self.least_weight), abs(self.largest_weight))
+        if high > self.largest_weight + rounding:
             raise UnusableLog(
-                f"the largest weight is {sums.high(WEIGHT.name)!r}, above the {self.largest_weight!r} that the floor allows. "
-                "Either the floor or the propensities are not those that were used."
+                f"the largest weight is {high!r}, above the {self.largest_weight!r} that the floor allows. Either the floor or "
+                "the propensities are not those that were used."
+            )
+        if low < self.least_weight - rounding:
+            raise UnusableLog(
+                f"the least weight is {low!r}, below the {self.least_weight!r} that could have been. Either the propensities "
+                "are not those that were used, or give the least weight that goes with them."
             )
 
     def weights(self) -> tuple[float, float]:
         """Least and largest weight."""
-        return 0.0, self.largest_weight
+        return self.least_weight, self.largest_weight
 
     def rewards(self) -> tuple[float, float]:
         """Least and largest reward."""
@@ -123,6 +134,29 @@ def cressie_read_difference(
     ]
     widest = first.highest - first.lowest
     return _Problem(sums.n, *_moments(sums, weights, score), extremes).estimate(confidence_level, -widest, widest)
+
+
+def cressie_read_gain(sums: Sums, reach: Reach, confidence_level: float = 0.95) -> Estimate:
+    """What rows earn more under weights that average 1 than as they are, with its Cressie-Read interval.
+
+    With 1 + the difference of two targets' weights it is what one of them earns more than the other. One weight says more
+    than two where the row's least and largest *difference* are known: they are much closer than those of its parts.
+
+    Args:
+        sums: over `evaluation.columns.ALWAYS`.
+        reach: the least and the largest weight, and the range of rewards, known beforehand.
+        confidence_level: in (0, 1), of both sides together.
+
+    Raises:
+        UnusableLog: if the log holds what could not have been.
+
+    Source: as `cressie_read`, with (w - 1) r for the score.
+    """
+    reach.require(sums)
+    extremes = [(weight, (weight - 1.0) * reward) for weight, reward in product(reach.weights(), reach.rewards())]
+    score = {WEIGHED_REWARD.name: 1.0, REWARD.name: -1.0}
+    widest = reach.highest - reach.lowest
+    return _Problem(sums.n, *_moments(sums, [WEIGHT.name], score), extremes).estimate(confidence_level, -widest, widest)
 
 
 def _moments(sums: Sums, weights: Sequence[str], score: dict[str, float]) -> tuple[FloatArray, FloatArray]:

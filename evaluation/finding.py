@@ -8,7 +8,7 @@ from math import ceil, inf, sqrt
 
 from bandit.errors import EngineError, InvalidSettings
 
-MOST_TIMES = 1000.0
+MOST_TIMES = 100.0
 """Times the sends so far beyond which "keep going" would be a false promise."""
 
 

@@ -9,9 +9,14 @@ from evaluation.estimator import Estimate
 from evaluation.evaluate import Evaluation
 from evaluation.methods import METHODS
 from evaluation.overlap import Verdict
+from evaluation.pairwise_gain import PAIRWISE
 
 GATE_METHODS = (METHODS["snips"], METHODS["cressie-read"])
-"""What a gate looks at; `cressie-read` decides."""
+"""What a gate looks at where there is one dimension; `cressie-read` decides."""
+RULED_BY_PAIRS = (
+    "Ruled by the Cressie-Read lower bound on weights of single dimensions and pairs of them (order 2). Where there are more "
+    "than two dimensions, it counts on no three of them acting together only as a trio."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +44,22 @@ class Gate:
         """Let through, or refuse with reasons.
 
         Args:
-            evaluation: the new one against what serves, by `GATE_METHODS`, on rows that neither has learned from.
+            evaluation: the new one against what serves, by `GATE_METHODS` or, for several dimensions, by
+                `evaluation.pairwise_gain`, on rows that neither has learned from.
         """
-        gain = evaluation.difference.get("cressie-read")
+        by_pairs = evaluation.difference.get(PAIRWISE)
+        gain = by_pairs or evaluation.difference.get("cressie-read")
+        ruled_by = (RULED_BY_PAIRS,) if by_pairs else ()
         new, serving = evaluation.answer, evaluation.against
         other = serving.target if serving else "nothing"
         names = f"{new.target} against {other}, on {new.overlap.n:,} sends that neither learned from"
         if gain is None or gain.ci_lower is None or evaluation.verdict in {Verdict.CANNOT_ANSWER, Verdict.UNRELIABLE}:
-            return Ruling(False, (f"{names}: the log cannot tell.", *evaluation.reasons), gain)
+            return Ruling(False, (f"{names}: the log cannot tell.", *evaluation.reasons, *ruled_by), gain)
         found = f"{names}: it earns {gain.value:+.5f} a send, for certain at least {gain.ci_lower:+.5f}"
         if gain.ci_lower > self.margin:
-            return Ruling(True, (f"{found}, which is above the margin of {self.margin:g}.",), gain)
-        return Ruling(
-            False, (f"{found}, which is not above the margin of {self.margin:g}.", _advice(gain, self.margin)), gain
-        )
+            return Ruling(True, (f"{found}, which is above the margin of {self.margin:g}.", *ruled_by), gain)
+        short = f"{found}, which is not above the margin of {self.margin:g}."
+        return Ruling(False, (short, _advice(gain, self.margin), *ruled_by), gain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,14 @@ from evaluation.columns import LARGEST, AnyColumn
 from evaluation.cressie_read import Reach, cressie_read, cressie_read_difference
 from evaluation.direct import DirectMethod
 from evaluation.doubly_robust import DoublyRobust, SelfNormalisedDoublyRobust
+from evaluation.effective_sample import on_effective_sample
 from evaluation.estimator import Estimate, Estimator, difference, estimate, part
 from evaluation.ips import Ips
 from evaluation.slope import BOUNDS, Slope
 from evaluation.snips import Snips
 from evaluation.snips_wilson import COLUMNS as WILSON_COLUMNS
 from evaluation.snips_wilson import snips_wilson
+from evaluation.stage_wise import StageWise
 from evaluation.sums import Sums
 from evaluation.weight_rules import Additive, Clipped, Pairwise, Shrunk, SubGaussian, Switched
 
@@ -80,6 +82,12 @@ def _biased(estimator: Estimator, sums: Sums, known: Known) -> Estimate:
 
 def _additive(estimator: Estimator, sums: Sums, known: Known) -> Estimate:
     return replace(_normal(estimator, sums, known), method=ADDITIVE)
+
+
+def _pairwise(estimator: Estimator, sums: Sums, known: Known) -> Estimate:
+    """Wilson's interval on the effective sample where rewards are 0 and 1: the normal one fails upwards too often."""
+    found = _normal(estimator, sums, known)
+    return on_effective_sample(found, known.confidence_level) if known.is_binary else found
 
 
 def _snips(estimator: Estimator, sums: Sums, known: Known) -> Estimate:
@@ -168,10 +176,11 @@ _ENTRIES = (
     _slope("dros-slope", lambda bound: DoublyRobust(Shrunk(bound))),
     Method(Ips(Additive(), "pi"), Needs.COMPOSITE, _additive),
     Method(Snips(Additive(), "snpi"), Needs.COMPOSITE, _additive),
-    Method(Ips(Pairwise(), "order-2"), Needs.COMPOSITE),
-    Method(Snips(Pairwise(), "order-2-sn"), Needs.COMPOSITE),
+    Method(Ips(Pairwise(), "order-2"), Needs.COMPOSITE, _pairwise),
+    Method(Snips(Pairwise(), "order-2-sn"), Needs.COMPOSITE, _pairwise),
     Method(DoublyRobust(Additive(), "dr-pi"), Needs.COMPOSITE, _additive),
-    Method(DoublyRobust(Pairwise(), "dr-order-2"), Needs.COMPOSITE),
+    Method(DoublyRobust(Pairwise(), "dr-order-2"), Needs.COMPOSITE, _pairwise),
+    Method(StageWise(), Needs.COMPOSITE),
 )
 METHODS = {method.name: method for method in _ENTRIES}
 """All of them; a new one is one line here."""

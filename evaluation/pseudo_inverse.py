@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,11 +15,10 @@ from scipy import linalg
 
 from bandit.arrays import FloatArray
 from bandit.errors import InvalidSettings, UnusableLog
+from evaluation.joint_support import LEAST_MASS, checked_pmf, marginal, named, require_support
 
 IndexArray = NDArray[np.intp]
 
-LEAST_MASS = 1e-9
-"""Target probability that may be lost where the log has none: it moves no estimate that anybody reads."""
 LEAST_SHORTFALL = 10 * LEAST_MASS
 """The same after solving, which adds up what was lost and rounds."""
 LEAST_REST = 1e-11
@@ -108,7 +106,7 @@ def pinv_table(behavior: ArrayLike, target: ArrayLike, order: int) -> FloatArray
     >>> pinv_table(sequential, [[0.1, 0.5], [0.2, 0.2]], order=2).round(6).tolist()
     [[0.25, 5.0], [2.0, 0.5]]
     """
-    logged, wanted = _checked_pmf(behavior, "behavior"), _checked_pmf(target, "target")
+    logged, wanted = checked_pmf(behavior, "behavior"), checked_pmf(target, "target")
     if logged.shape != wanted.shape:
         raise UnusableLog(
             f"behavior is over {logged.shape} arms, target over {wanted.shape}. Weights compare the two choice by choice: "
@@ -116,7 +114,7 @@ def pinv_table(behavior: ArrayLike, target: ArrayLike, order: int) -> FloatArray
         )
     if order < 1:
         raise InvalidSettings(f"order is {order!r}, need at least 1: 1 for single dimensions, 2 for pairs of them.")
-    _require_support(logged, wanted, order)
+    require_support(logged, wanted, order)
     # Arm 0 of a dimension gets no indicator. With the likeliest arm there, the other indicators overlap least.
     swap = _Swap.of(logged)
     weights = swap(_solve(swap(logged), swap(wanted), order, swap))
@@ -133,7 +131,7 @@ class _Swap:
     @classmethod
     def of(cls, pmf: FloatArray) -> _Swap:
         dimensions = range(pmf.ndim)
-        likeliest = tuple(int(_marginal(pmf, (dimension,)).argmax()) for dimension in dimensions)
+        likeliest = tuple(int(marginal(pmf, (dimension,)).argmax()) for dimension in dimensions)
         orders = [np.arange(n_arms) for n_arms in pmf.shape]
         for order, first in zip(orders, likeliest, strict=True):
             order[[0, first]] = first, 0
@@ -224,28 +222,6 @@ def _sum_of_columns(table: FloatArray) -> FloatArray:
     return table
 
 
-def _marginal(pmf: FloatArray, dimensions: tuple[int, ...]) -> FloatArray:
-    others = tuple(dimension for dimension in range(pmf.ndim) if dimension not in dimensions)
-    return np.asarray(pmf.sum(axis=others), dtype=np.float64)
-
-
-def _require_support(behavior: FloatArray, target: FloatArray, order: int) -> None:
-    """Refuse a target that picks an arm, or set of arms, that the log cannot have picked."""
-    if target[behavior == 0.0].sum() <= LEAST_MASS:
-        return
-    for n_together in range(1, min(order, behavior.ndim) + 1):
-        for dimensions in combinations(range(behavior.ndim), n_together):
-            lost = np.where(_marginal(behavior, dimensions) == 0.0, _marginal(target, dimensions), 0.0)
-            if lost.max() > LEAST_MASS:
-                arms = np.unravel_index(int(lost.argmax()), lost.shape)
-                found = _name(dict(zip(dimensions, map(int, arms), strict=True)))
-                lower = " Or ask for a lower order, which needs no such rows." if n_together > 1 else ""
-                raise UnusableLog(
-                    f"target picks {found} with probability {lost.max():.3g}, behavior never does. This log cannot say what "
-                    f"that earns: value a target that stays with what was logged, or log with more exploration.{lower}"
-                )
-
-
 def _require_reached(wanted: FloatArray, reached: FloatArray, columns: _Indicators, swap: _Swap) -> None:
     """Refuse what no weights can do: the log may pick each arm, but some only together."""
     shortfall = np.abs(wanted - reached)
@@ -255,26 +231,10 @@ def _require_reached(wanted: FloatArray, reached: FloatArray, columns: _Indicato
     # Which column it shows in depends on the arms without indicator, so all of its dimensions are suspect.
     arms = {dimension: swap.arm(dimension, int(arm)) for dimension, arm in enumerate(columns.arms[worst]) if arm > 0}
     raise UnusableLog(
-        f"target picks {_name(arms)} with probability {wanted[worst]:.3g}; weighted logged choices reach "
+        f"target picks {named(arms)} with probability {wanted[worst]:.3g}; weighted logged choices reach "
         f"{reached[worst]:.3g} at best, as behavior picks some arms only together. Their effects cannot be told apart: "
         "value a target that keeps them together, or log with more exploration."
     )
-
-
-def _name(arms: dict[int, int]) -> str:
-    return " with ".join(f"dimension {dimension} arm {arm}" for dimension, arm in arms.items()) or "any choice"
-
-
-def _checked_pmf(pmf: ArrayLike, name: str) -> FloatArray:
-    values = np.asarray(pmf, dtype=np.float64)
-    total = float(values.sum())
-    # A NaN fails both comparisons, an infinity the second.
-    if values.ndim < 1 or not values.size or not values.min() >= 0.0 or not abs(total - 1.0) <= 1e-6:
-        raise UnusableLog(
-            f"{name} has shape {values.shape} and sum {total!r}, need a joint pmf: one axis for each dimension, nothing "
-            "negative or missing, sum 1. Weights from anything else mean nothing: multiply the dimensions' conditional pmfs."
-        )
-    return values
 
 
 def _checked_ratios(ratios: ArrayLike) -> FloatArray:

@@ -141,14 +141,19 @@ def training_rows(batch: LogBatch, campaign: Campaign, low: float = 0.0, width: 
     """The rows as a learner sees them, rewards scaled to [0, 1]."""
     encode = campaign.schema.encode
     scaled = ((batch.rewards - low) / (width or 1.0)).tolist()
+    # A learner of rewards begins once enough rows were rewarded; nothing, where rewards can be negative, is scaled to a half.
+    by_reward = campaign.learner.options.get("target") == "reward"
+    labels = (batch.rewards != 0.0).astype(np.float64).tolist() if by_reward else scaled
     uniform = tuple(tuple([1.0 / size] * size) for size in batch.layout.sizes)
     pmfs: Sequence[tuple[tuple[float, ...], ...]] = [uniform] * len(batch)
     if batch.pmfs is not None:
         pmfs = list(zip(*(map(tuple, pmf.tolist()) for pmf in batch.pmfs), strict=True))
-    columns = zip(batch.contexts(), batch.picks.tolist(), scaled, batch.propensities.tolist(), pmfs, strict=True)
-    for context, picks, reward, propensities, pmf in columns:
+    columns = zip(
+        batch.contexts(), batch.picks.tolist(), scaled, labels, batch.propensities.tolist(), pmfs, strict=True
+    )
+    for context, picks, reward, label, propensities, pmf in columns:
         encoded = encode(Context(context))
-        yield TrainingRow(encoded, tuple(picks), reward, (reward,), tuple(propensities), pmf)
+        yield TrainingRow(encoded, tuple(picks), reward, (label,), tuple(propensities), pmf)
 
 
 class Regressor(Protocol):

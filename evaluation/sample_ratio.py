@@ -152,6 +152,36 @@ def arm_ratio_test(drawn: ArrayLike, pmfs: ArrayLike) -> ArmRatio:
     return ArmRatio(statistic, degrees, p_value, len(arms), tuple(counts.tolist()), tuple(expected.tolist()), reason)
 
 
+def fixed_ratio_test(counts: ArrayLike, shares: ArrayLike) -> ArmRatio:
+    """Whether arms of one fixed split received the sends that their shares promise, from counts alone.
+
+    Args:
+        counts: shape (K,), sends of each arm, whole numbers >= 0.
+        shares: shape (K,), probability of each arm in every send, summing to 1.
+
+    Returns:
+        The same as `arm_ratio_test` of all these sends.
+
+    Raises:
+        UnusableLog: if counts or shares are not what is said above.
+
+    Caution: one look at a split that never changed. Where the learner sends, pass its pmfs to `arm_ratio_test`.
+
+    Source: Pearson's chi-squared.
+
+    >>> round(fixed_ratio_test([1022, 1003, 1020], [1 / 3] * 3).p_value, 3)
+    0.898
+    """
+    found, promised = _counts(counts), _shares(shares)
+    if found.shape != promised.shape:
+        raise UnusableLog(f"{len(found)} counts for {len(promised)} shares: pass one share an arm, in the same order.")
+    n = found.sum()
+    covariance = n * (np.diag(promised) - np.outer(promised, promised))
+    statistic, degrees, p_value, reason = _chi_squared_of(found - n * promised, covariance)
+    drawn, expected = tuple(int(count) for count in found), tuple((n * promised).tolist())
+    return ArmRatio(statistic, degrees, p_value, int(n), drawn, expected, reason)
+
+
 def chi_squared(excess: FloatArray, probabilities: FloatArray) -> tuple[float | None, int, float | None, str | None]:
     """Test that counts of chance draws exceed their expectation by nothing but chance.
 
@@ -162,7 +192,10 @@ def chi_squared(excess: FloatArray, probabilities: FloatArray) -> tuple[float | 
     Returns:
         statistic, degrees of freedom, p-value, and the reason where statistic and p-value are None.
     """
-    covariance = np.diag(probabilities.sum(axis=0)) - probabilities.T @ probabilities
+    return _chi_squared_of(excess, np.diag(probabilities.sum(axis=0)) - probabilities.T @ probabilities)
+
+
+def _chi_squared_of(excess: FloatArray, covariance: FloatArray) -> tuple[float | None, int, float | None, str | None]:
     variances, directions = np.linalg.eigh(covariance)
     kept = variances >= LEAST_VARIANCE
     if not kept.any():

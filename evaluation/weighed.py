@@ -29,6 +29,7 @@ class Weighed:
         pairwise: shape (n,), weights for rewards of single dimensions and pairs of them.
         support: shape (n,), the target's probability on choices that could have been logged; None where nobody knows.
         largest: shape (n,), the largest weight that the row could have had, whatever was drawn.
+        staged: shape (n,), stage-wise doubly robust scores (`evaluation.stage_wise`); None where there are no such models.
     """
 
     rewards: FloatArray
@@ -39,6 +40,7 @@ class Weighed:
     pairwise: FloatArray | None = None
     support: FloatArray | None = None
     largest: FloatArray | None = None
+    staged: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.rewards)

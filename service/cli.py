@@ -9,12 +9,14 @@ import click
 from bandit.errors import EngineError
 from service.app import VERSION
 from service.commands.check import check
+from service.commands.compare import compare
 from service.commands.decide import decide
 from service.commands.demo import demo
 from service.commands.evaluate import evaluate
 from service.commands.export import export
 from service.commands.init import init
 from service.commands.learn import learn
+from service.commands.power import power
 from service.commands.record import record
 from service.commands.replay import replay
 from service.commands.serve import serve
@@ -56,5 +58,20 @@ def main() -> None:
     """
 
 
-for command in (init, check, demo, serve, decide, record, learn, export, verify, evaluate, snapshot, replay):
+for command in (
+    init,
+    check,
+    demo,
+    serve,
+    decide,
+    record,
+    learn,
+    export,
+    verify,
+    evaluate,
+    compare,
+    power,
+    snapshot,
+    replay,
+):
     main.add_command(command)

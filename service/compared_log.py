@@ -95,10 +95,11 @@ def from_store(store: Store, log: Log, metric: str, by: str, watch: Watch = iter
     types = {
         kind: np.array([kind in one.outcome_types for one in found], dtype=np.float64) for kind in campaign.reward.types
     }
-    read = _joined(batches, metric, by, campaign.reward.window, campaign.reward.bounds)
+    read = _joined(batches, REWARD, by, campaign.reward.window, campaign.reward.bounds)
     n_pending = sum(row.state == "pending" for row in store.decisions(log))
     return replace(
         read,
+        metric=metric,
         rewards=read.rewards if metric == REWARD else types[metric],
         reward_range=campaign.reward.bounds if metric == REWARD else (0.0, 1.0),
         happened=types,
@@ -138,6 +139,7 @@ def from_table(source: ForeignSource, by: str, customers: Sequence[str] | None, 
     _require_name(by, [item.name for item in source.log.schema.fields])
     batches = list(watch(source.batches()))
     read = _joined(batches, REWARD, by, None, (0.0, 1.0) if source.log.is_binary else None)
+    read = replace(read, metric=source.log.columns.reward)
     if customers is None:
         return read
     return replace(read, customers=_codes(np.asarray(customers, dtype=object)))
@@ -185,7 +187,7 @@ def _joined(
             "no row has a final reward, so there is nothing to compare. Wait until the attribution window of the first sends "
             "has passed, and let `manyarm learn` close it."
         )
-    rewards = np.concatenate([b.rewards if metric == REWARD else b.targets[metric] for b in batches])
+    rewards = np.concatenate([b.rewards if metric == REWARD else _numbers(b.targets[metric], metric) for b in batches])
     picks = np.concatenate([batch.picks for batch in batches])
     n_dimensions = len(batches[0].layout.dimensions)
     pmfs = (
@@ -200,6 +202,17 @@ def _joined(
     )
 
 
+def _numbers(values: NDArray[np.generic], metric: str) -> FloatArray:
+    found: FloatArray = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(dtype=np.float64)
+    broken = np.flatnonzero(~np.isfinite(found))
+    if len(broken):
+        raise UnusableLog(
+            f"--metric {metric!r}: the column holds {str(values[broken[0]])[:60]!r} ({len(broken)} rows like it), need finite "
+            "numbers. Name a column that counts something of every send."
+        )
+    return found
+
+
 def _who(
     batches: Sequence[LogBatch], n: int, window: timedelta | None
 ) -> tuple[NDArray[np.object_], IntArray, IntArray]:
@@ -211,8 +224,8 @@ def _who(
     decided_at, sent_at = (np.concatenate([getattr(one, name) for one in sends]) for name in ("decided_at", "sent_at"))
     if window is None:
         return groups, _codes(customers), np.arange(n)
-    due_at = np.where(np.isnat(sent_at), decided_at, sent_at) + np.timedelta64(window)
-    return groups, _codes(customers), arrived(decided_at, due_at)
+    begun_at: NDArray[np.datetime64] = np.where(np.isnat(sent_at), decided_at, sent_at)
+    return groups, _codes(customers), arrived(decided_at, np.asarray(begun_at + np.timedelta64(window)))
 
 
 def _codes(keys: NDArray[np.object_]) -> IntArray:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bandit.estimates import Need
+from bandit.campaign import Campaign, LearnerSpec
 from bandit.group import Group
-from bandit.learners import learner_for
+from bandit.learner import Scorer
+from bandit.regression import REGRESSION
+from evaluation.columns import Staged
 from evaluation.composite import CompositeWeigher
 from evaluation.evaluate import Tally, tally
 from evaluation.joint_pmf import Joint, JointPolicy, JointRules
 from evaluation.log_batch import LogBatch
 from evaluation.methods import Method
 from evaluation.reward_model import N_FOLDS, others, trained
+from evaluation.stage_models import StageFit
 from policies.fixed import Fixed
 from policies.registry import group_policies
 from policies.uniform import Uniform
@@ -59,12 +63,20 @@ class CompositeAsking:
             methods: those for several dimensions.
             texts: of the targets.
         """
-        models = tuple(self._model(read, fold) for fold in range(N_FOLDS))
-        deciders = _Deciders(self._decider)
+        campaign, deciders = modelled(self.log.campaign), _Deciders(self._decider)
+        last = [self._scorer(read, campaign, fold) for fold in range(N_FOLDS)]
+        models = tuple(JointPolicy(campaign, Uniform(), scorer) for scorer in last)
         weighers = [
             CompositeWeigher(self.log.campaign, self._target(text), deciders, text, models, self.scale)
             for text in texts
         ]
+        columns = {column for method in methods for column in method.columns}
+        if Staged() in columns:
+            # What earlier stages learn are a model's values, free of a reward's noise: the rows that are weighed will do.
+            rows, by_pinv = list(self._sampled(read("stages"))), columns != {Staged()}
+            fits = [StageFit(campaign, weigher.target) for weigher in weighers]
+            pairs = zip(weighers, fits, strict=True)
+            weighers = [replace(weigher, stages=fit(rows, last), by_pinv=by_pinv) for weigher, fit in pairs]
         batches = self._sampled(read("weighing"))
         return tally(batches, methods, weighers[0], weighers[1] if len(weighers) > 1 else None)
 
@@ -79,11 +91,9 @@ class CompositeAsking:
                 if some.any():
                     yield batch.only(some)
 
-    def _model(self, read: Read, fold: int) -> JointPolicy:
-        campaign = with_one_reward(self.log.campaign)
-        kind = learner_for(campaign.learner, Need.SCORES)
-        scorer = trained(others(read(f"reward model {fold + 1}"), fold, N_FOLDS), campaign, kind, self.scale)
-        return JointPolicy(campaign, Uniform(), scorer)
+    def _scorer(self, read: Read, campaign: Campaign, fold: int) -> Scorer[Any]:
+        rows = others(read(f"reward model {fold + 1}"), fold, N_FOLDS)
+        return trained(rows, campaign, REGRESSION, self.scale)
 
     def _decider(self, snapshot: str) -> Joint:
         campaign = self.log.campaign
@@ -106,6 +116,15 @@ class CompositeAsking:
 
     def _of_choice(self, picks: tuple[int, ...]) -> Joint:
         return JointPolicy(self.log.campaign, Fixed(picks))
+
+
+def modelled(campaign: Campaign) -> Campaign:
+    """The campaign for a model of whole choices: what they are worth hangs on every pick, whatever the policy looks at."""
+    single = with_one_reward(campaign)
+    options = single.learner.options or {"target": "reward"}
+    return replace(
+        single, learner=LearnerSpec(REGRESSION.name, options), policy=replace(single.policy, interactions=True)
+    )
 
 
 class _Deciders(Mapping[str, Joint]):

@@ -9,6 +9,7 @@ from evaluation.estimator import Estimate
 from evaluation.evaluate import Answer
 from evaluation.overlap import Verdict
 from service.evaluating import Found
+from service.page import badge, interval_bar, page
 
 NOT_SAID = "-"
 
@@ -119,13 +120,13 @@ def page_of(found: Found) -> str:
         title = f"{evaluation.answer.target} minus {evaluation.against.target}"
         tables.append(_html_table(title, "Row by row, so that shared noise cancels.", evaluation.difference))
     dropped = "".join(f"<li>left out: {n:,} rows, {escape(reason)}</li>" for reason, n in found.dropped.items())
-    return _PAGE.format(
-        title=escape(f"{evaluation.answer.target}: {evaluation.verdict.value}"),
-        verdict=escape(evaluation.verdict.value),
-        kind=evaluation.verdict.name.lower().replace("_", "-"),
-        headline=escape(_headline(found)),
-        reasons=f"<ul>{reasons}{dropped}</ul>",
-        tables="".join(tables),
+    verdict = evaluation.verdict
+    return page(
+        f"{evaluation.answer.target}: {verdict.value}",
+        "What another policy would have earned",
+        f"<p>{badge(verdict.value, verdict.name)} {escape(_headline(found))}</p>",
+        f"<ul>{reasons}{dropped}</ul>",
+        *tables,
     )
 
 
@@ -147,32 +148,5 @@ def _html_row(name: str, estimate: Estimate, low: float, width: float) -> str:
 
 def _bar(estimate: Estimate, low: float, width: float) -> str:
     """The interval as a line with its value as a dot, all of a table on one scale."""
-    at, first, last = (
-        10.0 + 200.0 * ((estimate.value if end is None else end) - low) / width
-        for end in (estimate.value, estimate.ci_lower, estimate.ci_upper)
-    )
-    return (
-        f'<svg width="220" height="14" role="img" aria-label="interval"><line x1="{first:.1f}" x2="{last:.1f}" y1="7" y2="7" '
-        f'stroke="#456" stroke-width="3"/><circle cx="{at:.1f}" cy="7" r="4" fill="#123"/></svg>'
-    )
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
-table {{ border-collapse: collapse; width: 100% }}
-td, th {{ text-align: left; padding: .2rem .6rem; border-bottom: 1px solid #ddd }}
-.verdict {{ font-weight: bold; padding: .2rem .6rem; border-radius: .3rem; background: #ddd }}
-.reliable {{ background: #cfe8cf }}
-.thin {{ background: #f5e9b8 }}
-.unreliable {{ background: #f6cfae }}
-.cannot-answer {{ background: #f2b8b8 }}
-</style></head><body>
-<h1>What another policy would have earned</h1>
-<p><span class="verdict {kind}">{verdict}</span> {headline}</p>
-{reasons}
-{tables}
-</body></html>
-"""
+    ends = tuple(estimate.value if end is None else end for end in (estimate.ci_lower, estimate.ci_upper))
+    return interval_bar(estimate.value, (ends[0], ends[1]), low, low + width)

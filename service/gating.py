@@ -11,6 +11,7 @@ from evaluation.gate import GATE_METHODS, Gate, Ruling
 from evaluation.methods import Known
 from evaluation.weighing import TargetWeigher
 from service.log_source import USUAL_GROUPS, StoreSource
+from service.pairwise_gating import rule_by_pairs
 from service.snapshots_table import load_snapshot, newest_snapshot, promote, serving_snapshot
 from service.store import Log, Store
 from service.target_text import snapshot_target
@@ -47,6 +48,8 @@ def judge(store: Store, log: Log, name: str, gate: Gate) -> Ruling:
             "Wait until some have, or promote it by hand with --without-gate."
         )
         return Ruling(False, (reason,), None)
+    if len(log.campaign.dimensions) > 1:
+        return rule_by_pairs(unseen, name, serving, gate)
     sides = [TargetWeigher(snapshot_target(store, log, one)) for one in (name, serving)]
     found = tally(unseen.batches(), GATE_METHODS, sides[0], sides[1])
     known = Known(found.is_binary, log.campaign.reward.bounds)

@@ -14,6 +14,7 @@ from evaluation.evaluate import Bootstrap, conclude, tally
 from evaluation.log_batch import Layout, LogBatch
 from evaluation.methods import METHODS, Known, Needs
 from evaluation.poisson_bootstrap import Resamples
+from evaluation.stage_wise import stage_wise_scores
 from evaluation.sums import Sums
 from evaluation.target import CallableTarget
 from evaluation.weighed import Weighed, weigh
@@ -24,7 +25,7 @@ ALL = sorted(METHODS)
 
 
 def rows_of(n, seed=0, *, same=False, reward=None):
-    """n rows of 5 arms, context-dependent logging, a model that is off, weights for composite choices too."""
+    """n rows of 5 arms, context-dependent logging, a model that is off, weights and scores for composite choices too."""
     rng = np.random.default_rng(seed)
     logged = rng.dirichlet(np.ones(5) * 2, n) * 0.8 + 0.04
     target = logged if same else rng.dirichlet(np.ones(5), n)
@@ -37,7 +38,17 @@ def rows_of(n, seed=0, *, same=False, reward=None):
         rewards, logged[at, picks], target[at, picks], predicted=q[at, picks], expected=(q * target).sum(1),
         additive=0.5 + 0.5 * w, pairwise=0.2 + 0.8 * w,
     )  # fmt: skip
-    return replace(found, largest=(target / logged).max(1))
+    # A first stage, arms 0 and 1 against the others, with a model of its own that is off as well.
+    group = (np.arange(5) > 1).astype(int)
+    own = group == group[picks][:, None]
+    wanted, drawn = (target * own).sum(1), (logged * own).sum(1)
+    staged = stage_wise_scores(
+        found.rewards,
+        np.stack([wanted / drawn, w], axis=1),
+        np.stack([0.3 * target[:, :2].sum(1) + 0.4 * target[:, 2:].sum(1), (q * target * own).sum(1) / wanted], axis=1),
+        np.stack([0.3 + 0.1 * group[picks], q[at, picks]], axis=1),
+    )
+    return replace(found, largest=(target / logged).max(1), staged=staged)
 
 
 def only(rows, at):

@@ -1,6 +1,5 @@
 import json
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 import pytest
@@ -151,10 +150,11 @@ def test_known_largest_weight_narrows_the_upper_bound():
     assert known.ci_upper < unknown.ci_upper / 1.5
 
 
-def test_plan_that_is_right_narrows():
-    log = uniform_log(10_000)
-    planned = policy_value_sequence(*log, 10, planned=10_000)
-    assert width(planned) < width(policy_value_sequence(*log, 10))
+@pytest.mark.parametrize("n", [2000, 10_000])
+def test_plan_that_is_right_narrows_and_its_lack_costs_about_a_tenth(n):
+    log = uniform_log(n)
+    planned = policy_value_sequence(*log, 10, planned=n)
+    assert width(planned) < width(policy_value_sequence(*log, 10)) < 1.2 * width(planned)
 
 
 def test_swapping_what_is_good_mirrors_the_bounds():
@@ -194,21 +194,20 @@ def test_one_row_says_nothing():
 
 
 def test_learners_log_is_covered_at_every_look():
-    """100 logs of an adaptive epsilon-greedy learner, looked at 20 times each: at most 10 may ever miss, at .95."""
-    rng, rates, looks, missed = np.random.default_rng(11), np.array([0.3, 0.25, 0.2, 0.1]), np.arange(25, 501, 25), 0
-    for _ in range(100):
-        weights, rewards = learners_log(500, rates, 0.2, rng)
-        answer = policy_value_sequence(weights, rewards, 4 / 0.2, looks=looks)
+    """200 logs of an adaptive epsilon-greedy learner, after every send: at most 20 may ever miss, at .95.
+
+    The last look shows it, because bounds only tighten and looks that were skipped change nothing.
+    """
+    rng, rates, missed = np.random.default_rng(11), np.array([0.3, 0.25, 0.2, 0.1]), 0
+    for _ in range(200):
+        answer = policy_value_sequence(*learners_log(500, rates, 0.2, rng), 4 / 0.2)
         missed += bool(answer.ci_lower > rates[0] or answer.ci_upper < rates[0])
-    assert missed <= 10
+    assert missed <= 20
 
 
-def test_hundred_thousand_rows_take_seconds():
-    weights, rewards = uniform_log(100_000)
-    start = perf_counter()
-    betting_sequence(rewards)
-    policy_value_sequence(weights, rewards, 10, looks=np.arange(5000, 100_001, 5000))
-    assert perf_counter() - start < 20  # about 3 s; the rest is for busy machines
+def test_known_largest_weight_costs_little_on_the_arm_a_learner_prefers():
+    log = learners_log(1000, np.array([0.3, 0.1]), 0.05, np.random.default_rng(5))
+    assert width(policy_value_sequence(*log, 2 / 0.05)) < 1.25 * width(policy_value_sequence(*log, None))
 
 
 @pytest.mark.parametrize(
@@ -257,6 +256,14 @@ def test_weights_whose_mean_is_not_1_are_refused(factor):
     weights, rewards = uniform_log(5000)
     with pytest.raises(UnusableLog, match="which chance does not explain"):
         policy_value_sequence(factor * weights, rewards, 20)
+
+
+@pytest.mark.parametrize("largest", [2, None])
+def test_value_beyond_every_possible_reward_is_refused(largest):
+    """Weights of mean 1.07: too little to be sure that they are wrong, enough to say that every reward is above 1."""
+    weights = np.where((np.arange(4000) * 0.53) % 1 < 0.53, 2.0, 0.0)
+    with pytest.raises(UnusableLog, match=r"first 4000 rows say .* beyond every possible reward, as at most 0\.025 of"):
+        policy_value_sequence(weights, np.ones(4000), largest)
 
 
 def test_target_without_full_overlap_keeps_true_if_wide_bounds_where_no_largest_weight_is_claimed():

@@ -3,7 +3,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandit.errors import InvalidSettings, UnusableLog
@@ -107,6 +107,7 @@ def test_one_huge_ratio_costs_no_digits_of_the_small_ones():
     assert second[0] == 1 + 2.0**40 + 0.75 + 2.0**40 * 0.75 + 0.125
 
 
+@settings(deadline=None)
 @given(sizes=sizes_of_choices, seed=seeds, order=orders)
 def test_pinv_is_the_pseudo_inverse_of_all_indicators(sizes, seed, order):
     rng = rng_of(seed)

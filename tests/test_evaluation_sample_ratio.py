@@ -9,6 +9,7 @@ from scipy import stats
 
 from bandit.errors import InvalidSettings, UnusableLog
 from evaluation import GroupRatio, arm_ratio_test, group_ratio_e_value
+from evaluation.sample_ratio import fixed_ratio_test
 
 SHARES = (0.9, 0.05, 0.05)
 
@@ -231,3 +232,19 @@ def test_an_e_value_without_its_groups_cannot_be_made():
 def test_rows_that_cannot_be_audited_are_refused_with_advice(drawn, pmfs, advice):
     with pytest.raises(UnusableLog, match=advice):
         arm_ratio_test(drawn, pmfs)
+
+
+def test_counts_of_a_fixed_split_are_tested_as_its_rows_would_be():
+    shares, counts = np.array([0.5, 0.3, 0.2]), [530, 280, 190]
+    answer = fixed_ratio_test(counts, shares)
+    golden = stats.chisquare(counts, 1000 * shares)
+    assert (answer.statistic, answer.p_value) == pytest.approx((golden.statistic, golden.pvalue), rel=1e-9)
+    by_row = arm_ratio_test(np.repeat([0, 1, 2], counts), np.tile(shares, (1000, 1)))
+    assert answer.p_value == pytest.approx(by_row.p_value, rel=1e-9)
+    assert (answer.degrees_of_freedom, answer.n, answer.drawn) == (2, 1000, (530, 280, 190))
+
+
+def test_a_fixed_split_with_hardly_a_send_says_nothing_and_one_without_its_shares_is_refused():
+    assert fixed_ratio_test([2, 1], [0.5, 0.5]).p_value is None
+    with pytest.raises(UnusableLog, match="one share an arm"):
+        fixed_ratio_test([2, 1], [0.5, 0.3, 0.2])

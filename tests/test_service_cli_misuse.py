@@ -39,6 +39,8 @@ MISUSE = {
     ("export",): (["--out", "log.xlsx"], "found the ending '.xlsx', need .csv or .parquet"),
     ("verify",): (["--db", "nothing.db"], "nothing.db: no such database. Name one with --db"),
     ("evaluate",): (["nobody.csv", "--target", "uniform"], "nobody.csv: no such file. Name a CSV or Parquet file"),
+    ("compare",): (["--by", "level"], "name a log or a database: LOG, or --db without LOG"),
+    ("power",): (["--base", "0.04"], "say which lift to look for"),
     ("replay",): (["nobody.csv", "--arm", "a", "--reward", "r", "--propensity", "0.5"], "nobody.csv: no such file"),
     ("snapshot", "list"): (["--campaign", "nothing.toml"], "`manyarm init` writes one to start from"),
     ("snapshot", "show"): (["s00007"], "`manyarm snapshot list` shows what"),

@@ -8,24 +8,30 @@ import pytest
 
 from bandit import Context, Outcome
 from bandit.errors import BrokenSnapshot, InvalidSettings
-from evaluation.gate import Gate
+from evaluation.evaluate import conclude, tally
+from evaluation.gate import GATE_METHODS, Gate
+from evaluation.methods import Known
+from evaluation.weighing import TargetWeigher
+from service import pairwise_gating
 from service.gating import judge, pass_gate
+from service.log_source import USUAL_GROUPS, StoreSource
 from service.outcomes_table import record_outcome
 from service.snapshots_table import list_snapshots, promote, serving_snapshot
 from service.store import Store
+from service.target_text import snapshot_target
 from service.trainer import Trainer, engine_for
 
 DAY = timedelta(days=1)
 
 
 class Running:
-    """A campaign of one dimension in which arm `good` is clicked by half and every other by a twentieth."""
+    """A campaign in which arm `good` of the first dimension is clicked by half and every other by a twentieth."""
 
-    def __init__(self, worlds, path):
+    def __init__(self, worlds, path, *more, **policy):
         dimension = worlds.dimension("subject", "bad", "good", "other")
         self.campaign = worlds.campaign(
-            dimension=[dimension], reward={"window": "1h", "events": {"click": 1.0}}, groups={"random": 0.2},
-            policy={"name": "squarecb", "floor": 0.2},
+            dimension=[dimension, *more], reward={"window": "1h", "events": {"click": 1.0}}, groups={"random": 0.2},
+            policy={"name": "squarecb", "floor": 0.2} | policy,
         )  # fmt: skip
         self.store, self.noon = Store(path, salt=worlds.salt, secret=worlds.secret), worlds.noon
         self.log = self.store.open_log(self.campaign, worlds.noon)
@@ -70,14 +76,32 @@ def running(worlds, tmp_path):
 
 @pytest.fixture
 def better(running):
-    """s00001 learned that `bad` is the good arm and serves; s00002 learned better and waits; 3,000 sends came since."""
+    """s00001 learned that `bad` is the good arm and serves; s00002 learned better and waits; 1,500 sends came since."""
     running.send(400, 0, good="bad")
     running.train(1)
-    running.send(3000, 2)
+    running.send(1200, 2)
     running.train(3, promoting=False)
-    running.send(3000, 4)
+    running.send(1500, 4)
     running.close(5)
     return running
+
+
+def more_dimensions(worlds):
+    return worlds.dimension("cta", "join", "invite"), worlds.dimension("benefit", "base", "vip", "gift")
+
+
+@pytest.fixture(scope="module")
+def several(worlds, tmp_path_factory):
+    """The same with three dimensions: what was learned of the first is what the two snapshots differ in most."""
+    found = Running(worlds, tmp_path_factory.mktemp("several") / "gate.db", *more_dimensions(worlds))
+    found.send(300, 0, good="bad")
+    found.train(1)
+    found.send(1200, 2)
+    found.train(3, promoting=False)
+    found.send(2000, 4)
+    found.close(5)
+    yield found
+    found.store.close()
 
 
 def test_a_snapshot_that_earns_more_for_certain_goes_live(better):
@@ -136,3 +160,76 @@ def test_a_snapshot_that_does_not_exist_is_refused(better):
 def test_a_margin_that_is_no_number_is_refused():
     with pytest.raises(InvalidSettings, match="margin is nan"):
         Gate(float("nan"))
+
+
+def test_several_dimensions_open_the_gate_for_what_earns_more_and_say_what_that_counts_on(several):
+    assert several.serving == "s00001"
+    ruling = judge(several.store, several.log, "s00002", Gate())
+    assert ruling.passed
+    assert ruling.gain.ci_lower > 0.1
+    assert "snapshot:s00002 against snapshot:s00001, on 2,000 sends that neither learned from" in ruling.reasons[0]
+    assert "pairs of them (order 2)" in ruling.reasons[1]
+    assert "counts on no three of them acting together only as a trio" in ruling.reasons[1]
+
+
+def test_several_dimensions_weighed_by_pairs_say_more_than_whole_choices_do(several):
+    unseen = StoreSource(several.store, several.log, USUAL_GROUPS, 1500)
+    names = ("s00002", "s00001")
+    sides = [TargetWeigher(snapshot_target(several.store, several.log, name)) for name in names]
+    found = tally(unseen.batches(), GATE_METHODS, *sides)
+    whole = conclude(found, GATE_METHODS, Known(found.is_binary), *names).difference["cressie-read"]
+    ruling = judge(several.store, several.log, "s00002", Gate())
+    assert found.sums.n == 2000
+    assert ruling.gain.ci_lower > whole.ci_lower + 0.05
+    assert abs(ruling.gain.value - whole.value) < 0.1
+
+
+def test_several_dimensions_keep_what_serves_where_the_new_one_earns_less_or_too_little(several):
+    short = judge(several.store, several.log, "s00002", Gate(margin=0.45))
+    assert not short.passed
+    assert "not above the margin of 0.45" in short.reasons[0]
+    assert "order 2" in short.reasons[-1]
+    several.promote("s00002")
+    worse = judge(several.store, several.log, "s00001", Gate())
+    several.promote("s00001")
+    assert not worse.passed
+    assert worse.gain.ci_upper < 0
+    assert "not better" in worse.reasons[1]
+
+
+def test_of_very_many_sends_a_random_part_is_weighed(several, monkeypatch):
+    monkeypatch.setattr(pairwise_gating, "MOST_ROWS", 400)
+    ruling, again = (judge(several.store, several.log, "s00002", Gate(margin=-1.0)) for _ in range(2))
+    n_weighed = int(ruling.reasons[0].split(" on ")[1].split(" sends")[0])
+    assert 300 < n_weighed < 500
+    assert again.reasons == ruling.reasons
+
+
+def test_a_handful_of_sends_of_several_dimensions_is_said_to_be_too_few(worlds, tmp_path):
+    running = Running(worlds, tmp_path / "few.db", *more_dimensions(worlds))
+    for day in (0, 2):
+        running.send(100, day)
+        running.train(day + 1, promoting=False)
+    running.send(40, 4)
+    ruling = pass_gate(running.store, running.log, Gate(margin=-1.0), running.noon + 5 * DAY)
+    running.store.close()
+    assert not ruling.passed
+    assert "on 40 sends that neither learned from: the log cannot tell" in ruling.reasons[0]
+    assert "Collect about" in ruling.reasons[1]
+
+
+def test_a_snapshot_that_picks_what_the_log_never_did_is_refused_with_the_reason(worlds, tmp_path):
+    running = Running(
+        worlds, tmp_path / "greedy.db", *more_dimensions(worlds), name="epsilon-greedy", floor=0.0, epsilon=0.0
+    )
+    running.send(400, 0, good="bad")
+    running.train(1)
+    running.send(1000, 2)
+    running.train(3, promoting=False)
+    running.send(100, 4)
+    ruling = pass_gate(running.store, running.log, Gate(), running.noon + 5 * DAY)
+    serving = running.serving
+    running.store.close()
+    assert not ruling.passed
+    assert "the log cannot tell. target picks dimension" in ruling.reasons[0]
+    assert serving == "s00001"

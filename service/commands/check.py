@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import ceil
 from pathlib import Path
 
 import click
 
 from bandit.campaign import Campaign
 from bandit.errors import InvalidCampaign
+from bandit.group import Group
+from evaluation.power import Comparison, least_control_share, smallest_lift
 from service.commands.options import answer, checked_campaign, json_option
 
+AMPLE_LIST, USUAL_BASE = 1_000_000, 0.04
+"""Customers, and rewards a send, where nothing better is known: a control group that is too small for these is too small."""
 
-@click.command(epilog="Example:  manyarm check campaign.toml")
+PLAUSIBLE_LIFT = 0.1
+"""Relative. A learner that adds this much to business as usual has done well, and nobody should miss it."""
+
+
+@click.command(epilog="Example:  manyarm check campaign.toml --list 80000 --base 0.03")
 @click.argument("campaign", type=click.Path(path_type=Path), default=Path("campaign.toml"))
+@click.option(
+    "--list", "list_size", type=click.IntRange(min=1), default=AMPLE_LIST, show_default=True, help="Customers you have."
+)
+@click.option(
+    "--base", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=USUAL_BASE, show_default=True,
+    help="Share of sends that are rewarded as things are.",
+)  # fmt: skip
 @json_option
 @click.pass_context
-def check(ctx: click.Context, campaign: Path, as_json: bool) -> None:
-    """Report every fault of CAMPAIGN: the key, what was found, what would be right."""
+def check(ctx: click.Context, campaign: Path, list_size: int, base: float, as_json: bool) -> None:
+    """Report every fault of CAMPAIGN: the key, what was found, what would be right.
+
+    Warns where the control group is too small to show a lift of 10 % on --list customers.
+    """
     try:
         found = checked_campaign(campaign)
     except InvalidCampaign as error:
         faults = [{"where": f.where, "found": f.found, "wanted": f.wanted} for f in error.faults]
         answer({"campaign": str(campaign), "ok": False, "faults": faults}, str(error), as_json=as_json)
         ctx.exit(1)
-    warnings = _warnings(found)
+    warnings = [*_warnings(found), *_small_control(found, list_size, base)]
     document = {"campaign": found.id, "ok": True, "faults": [], "warnings": warnings, "hash": found.content_hash}
     answer(document, _summary(found, warnings), as_json=as_json)
 
@@ -62,3 +81,32 @@ def _warnings(campaign: Campaign) -> list[str]:
     if campaign.policy.floor == 0.0:
         found.append("floor is 0: arms can get probability 0, and the log cannot answer questions about those")
     return found
+
+
+def _small_control(campaign: Campaign, list_size: int, base: float) -> list[str]:
+    """What is said of a control group that no plausible lift stands out from."""
+    shares = campaign.groups.shares
+    treated, control = shares[Group.LEARNER], shares[Group.CONTROL]
+    if not (treated and control):
+        return []
+    comparison = Comparison(base, treated, control)
+    smallest = smallest_lift(comparison, list_size)
+    if smallest is not None and smallest <= PLAUSIBLE_LIFT:
+        return []
+    seen = "no lift at all stands out" if smallest is None else f"the smallest lift that stands out is {smallest:+.1%}"
+    small, share = ("control", control) if control <= treated else ("learner", treated)
+    said = f"{small} group of {share:.2%} is small: on a list of {list_size:,} with a base rate of {base:.2%} {seen}. "
+    return [said + _remedy(comparison, list_size)]
+
+
+def _remedy(comparison: Comparison, list_size: int) -> str:
+    """The share of control that would do, or what even halves cannot do."""
+    share = least_control_share(comparison, min(PLAUSIBLE_LIFT, 0.99 * (1 / comparison.base - 1)), list_size)
+    if share is None:
+        return (
+            f"Even two equal groups do not show {PLAUSIBLE_LIFT:+.0%} there: send to each customer more than once, or ask for "
+            "less (`manyarm power --list`)."
+        )
+    return (
+        f"A control share of {ceil(share * 1000) / 1000:g} shows {PLAUSIBLE_LIFT:+.0%}; or see `manyarm power --list`."
+    )

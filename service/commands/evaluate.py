@@ -14,7 +14,16 @@ from bandit.group import Group
 from evaluation.log_batch import LogBatch
 from evaluation.methods import METHODS
 from evaluation.overlap import Verdict
-from service.commands.options import answer, checked_campaign, json_option, opened, progress
+from service.commands.mapping import column_map
+from service.commands.options import (
+    answer,
+    checked_campaign,
+    json_option,
+    opened,
+    progress,
+    require_folder,
+    write_page,
+)
 from service.dsjson_source import DsjsonSource
 from service.evaluating import Question, ask
 from service.evaluation_report import document_of, page_of, text_of
@@ -96,9 +105,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument an option
 
     Exit 1 where the log cannot answer.
     """
-    if html and not html.parent.is_dir():
-        raise UnusableLog(f"{html}: the folder {html.parent} does not exist. Make it, or name another one with --html.")
-    columns = _columns(arm, reward, propensity, context, where)
+    require_folder(html)
+    columns = column_map(arm, reward, propensity, context, where)
     names = tuple(filter(None, estimators.replace(" ", "").split(",")))
     rewards = reward_range or None
     question = Question(
@@ -115,30 +123,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument an option
             _say_nothing(target, str(nothing), as_json=as_json)
             ctx.exit(1)
     if html:
-        _write(html, page_of(found))
+        write_page(html, page_of(found))
     answer(document_of(found), text_of(found), as_json=as_json)
     ctx.exit(1 if found.evaluation.verdict is Verdict.CANNOT_ANSWER else 0)
-
-
-def _columns(arm: str, reward: str, propensity: str, context: str, where: tuple[str, ...]) -> ColumnMap | None:
-    if not arm:
-        if reward or propensity or context or where:
-            raise click.UsageError(
-                "--reward, --propensity, --context and --where go with --arm; our logs name their columns."
-            )
-        return None
-    if not (reward and propensity):
-        raise click.UsageError(
-            "--arm needs --reward and --propensity: without the draw's probability nothing can be weighed."
-        )
-    return ColumnMap(arm, reward, propensity, tuple(filter(None, context.split(","))), dict(map(_condition, where)))
-
-
-def _condition(text: str) -> tuple[str, frozenset[str]]:
-    column, equals, values = text.partition("=")
-    if not (column and equals):
-        raise click.UsageError(f"--where {text!r}: write COLUMN=VALUE or COLUMN=VALUE|VALUE.")
-    return column, frozenset(values.split("|"))
 
 
 def _source(
@@ -163,14 +150,6 @@ def _source(
             raise UnusableLog("column:NAME needs a table; DSJSON has no columns.")
         return DsjsonSource.read(path)
     return ExportSource.read(path, groups, declared or (kept[1].campaign if kept else None), targets)
-
-
-def _write(path: Path, page: str) -> None:
-    try:
-        # A file's name may hold bytes that are no text.
-        path.write_text(page, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise UnusableLog(f"{path} could not be written ({error}). Name another file with --html.") from error
 
 
 def _say_nothing(target: str, reason: str, *, as_json: bool) -> None:

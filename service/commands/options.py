@@ -14,7 +14,7 @@ import msgspec
 
 from bandit.campaign import Campaign
 from bandit.campaign_file import load_campaign
-from bandit.errors import InvalidCampaign
+from bandit.errors import InvalidCampaign, UnusableLog
 from bandit.learners import learner_faults
 from policies.registry import policy_faults, policy_of
 from service.clock import system_clock
@@ -109,6 +109,21 @@ def answer(document: object, text: str, *, as_json: bool) -> None:
     said = msgspec.json.format(msgspec.json.encode(document)).decode() if as_json else text
     # An argument may hold bytes that are no text; they must not stop the answer.
     click.echo(said.encode("utf-8", "backslashreplace").decode())
+
+
+def require_folder(html: Path | None) -> None:
+    """Refuse a page that could not be written, before any work is done for it."""
+    if html and not html.parent.is_dir():
+        raise UnusableLog(f"{html}: the folder {html.parent} does not exist. Make it, or name another one with --html.")
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write an HTML page."""
+    try:
+        # A file's name may hold bytes that are no text.
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise UnusableLog(f"{path} could not be written ({error}). Name another file with --html.") from error
 
 
 @contextmanager

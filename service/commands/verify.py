@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from bandit.log import LoggedDecision
-from service.commands.options import answer, db_option, existing, json_option, progress
+from evaluation.audit import AuditVerdict
+from evaluation.audit_log import AuditSettings
+from service.commands.options import Moment, answer, db_option, existing, json_option, progress
+from service.statistical_audit import audits_document, audits_text
 from service.verification import Verification, verify_store
 
 
-@click.command(epilog="Example:  manyarm verify --db manyarm.db")
+@click.command(epilog="Example:  manyarm verify --db manyarm.db --statistics")
 @db_option
+@click.option(
+    "--statistics", is_flag=True, help="Audit sample ratios, propensities, drift, population, fairness and rewards too."
+)
+@click.option(
+    "--earlier-until",
+    type=Moment(),
+    help="With --statistics: the population before this time is the reference; without it, the first half of the rows.",
+)
 @json_option
 @click.pass_context
-def verify(ctx: click.Context, db: Path, as_json: bool) -> None:
-    """Recompute every pmf and every draw, and check chain, rewards, snapshots and groups; exit 1 if anything fails."""
+def verify(ctx: click.Context, db: Path, statistics: bool, earlier_until: datetime | None, as_json: bool) -> None:
+    """Recompute every pmf and every draw, and check chain, rewards, snapshots and groups; exit 1 if anything fails.
+
+    Alarms of --statistics count as a failure only where the log itself is wrong beyond chance (1 in 10,000).
+    """
+    if earlier_until and not statistics:
+        raise click.UsageError("--earlier-until goes with --statistics.")
+    settings = AuditSettings(earlier_until=earlier_until) if statistics else None
     with existing(db) as store:
-        found = verify_store(store, watch=_with_progress)
+        found = verify_store(store, watch=_with_progress, statistics=settings)
     answer(document_of(found), text_of(found), as_json=as_json)
     ctx.exit(0 if found.passed else 1)
 
@@ -30,7 +48,12 @@ def document_of(found: Verification) -> dict[str, object]:
         {"check": c.name, "means": c.means, "n_checked": c.n_checked, "n_failed": c.n_failed, "failures": c.failures}
         for c in found.checks
     ]
-    return {"passed": found.passed, "n_rows": found.n_rows, "checks": checks}
+    document: dict[str, object] = {"passed": found.passed, "n_rows": found.n_rows, "checks": checks}
+    if found.audits:
+        document["statistics"] = [
+            {"log": log_id, "audits": audits_document(audits)} for log_id, audits in found.audits.items()
+        ]
+    return document
 
 
 def text_of(found: Verification) -> str:
@@ -40,8 +63,16 @@ def text_of(found: Verification) -> str:
         verdict = "ok" if check.passed else f"{check.n_failed} FAILED"
         lines.append(f"  {check.name:<13} {check.n_checked:>8}  {verdict:<10} {check.means}")
         lines += [f"      {failure}" for failure in check.failures]
-    end = "Every check passed." if found.passed else "This log cannot be believed as it stands; see above."
-    return "\n".join([f"Verified {found.n_rows} decisions.", *lines, end])
+    for log_id, audits in found.audits.items():
+        lines += [f"Statistics of log {log_id}:", audits_text(audits)]
+    return "\n".join([f"Verified {found.n_rows} decisions.", *lines, _end(found)])
+
+
+def _end(found: Verification) -> str:
+    if not found.passed:
+        return "This log cannot be believed as it stands; see above."
+    alarms = [one.name for audits in found.audits.values() for one in audits if one.verdict is AuditVerdict.ALARM]
+    return f"Every check passed; look at {', '.join(alarms)}." if alarms else "Every check passed."
 
 
 def _with_progress(rows: Iterable[LoggedDecision]) -> Iterator[LoggedDecision]:
