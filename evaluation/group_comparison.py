@@ -148,13 +148,8 @@ def _watched(
     names: tuple[str, str], rows: GroupRows, rule: Rule
 ) -> tuple[ConfidenceSequence | None, Mapping[str, HarmStop], Finding]:
     """What may be looked at daily."""
-    if not rows.treated.any() or rows.treated.all():
-        missing = names[1] if rows.treated.all() else names[0]
-        return None, {}, cannot_say(f"no send of {missing} has matured. Wait, or give the group a share in [groups].")
-    if rows.share is None:
-        return None, {}, cannot_say("the groups' shares are not known: name the campaign file with --campaign.")
     try:
-        sends = GroupedSends.of(rows.treated, rows.customers, rows.share)
+        sends = _grouped(names, rows)
     except UnusableLog as error:
         return None, {}, cannot_say(str(error))
     stops = _stops(sends, rows.guardrails, rule.confidence_level)
@@ -162,14 +157,20 @@ def _watched(
     try:
         bounds = _sequence(sends, rows.rewards, rule)
     except UnusableLog as error:
-        # The effect turned around, and the bounds crossed.
+        # The effect turned around and the bounds crossed, or the range is not known.
         return None, stops, harmed or cannot_say(str(error))
-    if harmed:
-        return bounds, stops, harmed
-    if bounds is None:
-        return None, stops, cannot_say(UNKNOWN_RANGE)
     ends = bounds.ci_lower, bounds.ci_upper
-    return bounds, stops, find(rows.difference, ends, sends.n, rule.margin, one=names[0], other=names[1])
+    found = find(rows.difference, ends, sends.n, rule.margin, one=names[0], other=names[1])
+    return bounds, stops, harmed or found
+
+
+def _grouped(names: tuple[str, str], rows: GroupRows) -> GroupedSends:
+    if not rows.treated.any() or rows.treated.all():
+        missing = names[1] if rows.treated.all() else names[0]
+        raise UnusableLog(f"no send of {missing} has matured. Wait, or give the group a share in [groups].")
+    if rows.share is None:
+        raise UnusableLog("the groups' shares are not known: name the campaign file with --campaign.")
+    return GroupedSends.of(rows.treated, rows.customers, rows.share)
 
 
 def _when(n: int, planned: int | None) -> str:
@@ -180,9 +181,9 @@ def _when(n: int, planned: int | None) -> str:
     return f"valid at this one look, planned after {planned:,} sends"
 
 
-def _sequence(sends: GroupedSends, rewards: FloatArray, rule: Rule) -> ConfidenceSequence | None:
+def _sequence(sends: GroupedSends, rewards: FloatArray, rule: Rule) -> ConfidenceSequence:
     if rule.reward_range is None:
-        return None
+        raise UnusableLog(UNKNOWN_RANGE)
     looks = np.unique(np.linspace(0, sends.n, N_LOOKS + 1).astype(np.int64)[1:])
     return group_sequence(
         sends, rewards, rule.confidence_level, reward_range=rule.reward_range, planned=rule.planned,

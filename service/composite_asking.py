@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from evaluation.stage_models import StageFit
 from policies.fixed import Fixed
 from policies.registry import group_policies
 from policies.uniform import Uniform
+from service.deciders import Deciders
 from service.log_source import layout_of, with_one_reward
 from service.store import Log, Store
 from service.target_text import FIXED, RULES, SNAPSHOT, choice_in, resolved, rules_in, served
@@ -63,7 +63,7 @@ class CompositeAsking:
             methods: those for several dimensions.
             texts: of the targets.
         """
-        campaign, deciders = modelled(self.log.campaign), _Deciders(self._decider)
+        campaign, deciders = modelled(self.log.campaign), Deciders(self._decider)
         last = [self._scorer(read, campaign, fold) for fold in range(N_FOLDS)]
         models = tuple(JointPolicy(campaign, Uniform(), scorer) for scorer in last)
         weighers = [
@@ -125,22 +125,6 @@ def modelled(campaign: Campaign) -> Campaign:
     return replace(
         single, learner=LearnerSpec(REGRESSION.name, options), policy=replace(single.policy, interactions=True)
     )
-
-
-class _Deciders(Mapping[str, Joint]):
-    """Loads who decided when a row names them; rows name snapshots roughly in order."""
-
-    def __init__(self, load: Callable[[str], Joint]) -> None:
-        self._load = lru_cache(maxsize=8)(load)
-
-    def __getitem__(self, snapshot: str) -> Joint:
-        return self._load(snapshot)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
 
 
 def share_of(n_rows: int) -> float:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from evaluation.joint_pmf import Joint, JointPolicy
 from evaluation.log_batch import LogBatch
 from evaluation.pairwise_gain import PairwiseGain, gain_in
 from policies.registry import group_policies
+from service.deciders import Deciders
 from service.log_source import StoreSource
 from service.target_text import SNAPSHOT, served
 
@@ -32,7 +32,7 @@ def rule_by_pairs(unseen: StoreSource, name: str, serving: str, gate: Gate) -> R
         gate: by how much it must be better.
     """
     log, names = unseen.log, (SNAPSHOT + name, SNAPSHOT + serving)
-    deciders = _Deciders(lambda decider: _decider(unseen, decider))
+    deciders = Deciders(lambda decider: _decider(unseen, decider))
     weighing = PairwiseGain(log.campaign, deciders[name], deciders[serving], deciders)
     try:
         found = weighing.tally(_some(unseen))
@@ -53,19 +53,3 @@ def _decider(unseen: StoreSource, name: str) -> Joint:
     if not name:
         return JointPolicy(campaign, group_policies(campaign)[Group.RANDOM])
     return JointPolicy(campaign, *served(unseen.store, unseen.log, name))
-
-
-class _Deciders(Mapping[str, Joint]):
-    """Loads who decided when a row names them; rows name snapshots roughly in order."""
-
-    def __init__(self, load: Callable[[str], Joint]) -> None:
-        self._load = lru_cache(maxsize=8)(load)
-
-    def __getitem__(self, snapshot: str) -> Joint:
-        return self._load(snapshot)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
