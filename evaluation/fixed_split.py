@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+from statsmodels.genmod import families
+from statsmodels.genmod.generalized_linear_model import GLM
 from statsmodels.stats.proportion import confint_proportions_2indep, proportions_chisquare
 from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
@@ -241,7 +242,7 @@ class SplitRows:
 
 def _fit(rewards: FloatArray, design: FloatArray, customers: NDArray[np.int64]) -> Any:  # noqa: ANN401 - statsmodels'
     """A logistic regression with clustered errors; None where its odds have no end."""
-    model = sm.GLM(rewards, design, family=sm.families.Binomial())
+    model = GLM(rewards, design, family=families.Binomial())
     # On the way to odds without end numbers overflow; the warning about those odds says it all.
     with warnings.catch_warnings(), np.errstate(over="ignore"):
         warnings.simplefilter("error", PerfectSeparationWarning)

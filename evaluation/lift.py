@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import inf, isfinite, isnan, sqrt
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from statsmodels.stats.proportion import test_proportions_2indep as score_test
@@ -242,6 +243,10 @@ def _members(customers: ArrayLike, n_sends: int) -> tuple[NDArray[np.int64], NDA
             f"customers have shape {keys.shape}, rewards ({n_sends},). Without one key a send it is unknown which sends "
             "belong together: pass the customer_key column of the same rows."
         )
+    if keys.dtype.kind in "iu":
+        # Numbers are never missing, and a million of them are counted in a twentieth of the time.
+        known = pd.factorize(keys)[0].astype(np.int64)
+        return known, np.bincount(known)
     numbers: dict[object, int] = {}
     member = np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys.tolist()), np.int64, n_sends)
     for key, number in numbers.items():

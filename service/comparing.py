@@ -131,7 +131,7 @@ def _values(log: ComparedLog) -> tuple[GroupValue, ...]:
     for group in Group:
         of_group = log.of(group)
         if of_group.any():
-            customers = len(np.unique(log.customers[of_group]))
+            customers = int(np.count_nonzero(np.bincount(log.customers[of_group])))
             found.append(GroupValue(group.value, int(of_group.sum()), customers, float(log.rewards[of_group].mean())))
     return tuple(found)
 

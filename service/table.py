@@ -48,6 +48,12 @@ def read_rows(path: Path) -> Iterator[Cells]:
 
 def columns_in(path: Path) -> tuple[str, ...]:
     """Column names of a file; empty for a file without rows."""
+    if path.suffix == ".parquet" and path.is_file():
+        try:
+            file = pq.ParquetFile(path)
+            return tuple(file.schema_arrow.names) if file.metadata.num_rows else ()
+        except (pa.ArrowException, OSError) as error:
+            raise UnusableLog(f"{path}: not a readable Parquet file ({error}). Write it again, or use CSV.") from error
     return tuple(next(read_rows(path), {}))
 
 

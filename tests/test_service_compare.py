@@ -26,24 +26,28 @@ def ask(cli, *arguments, code=0):
 
 @pytest.fixture(scope="module")
 def made(worlds, tmp_path_factory, cli):
-    """A campaign of 3,000 sends in which champion is clicked by 40 of 100 and all else by 10, through the real commands."""
+    """A campaign of 3,000 sends in which champion is clicked by 60 of 100 and all else by 10, through the real commands."""
     folder = tmp_path_factory.mktemp("compare")
     document = worlds.document(groups=GROUPS, reward={"window": "72h", "events": EVENTS})
     campaign, db = folder / "campaign.toml", folder / "manyarm.db"
     campaign.write_text(worlds.toml(document), encoding="utf-8")
     rng = np.random.default_rng(5)
-    rows = [{"customer_id": f"c{i // 2}", "level": ["low", "high"][i // 2 % 2]} for i in range(3000)]
+    rows = [
+        {"customer_id": f"c{i // 2}", "level": ["low", "high"][i // 2 % 2], "decision_id": f"d{i}"} for i in range(3000)
+    ]
     with (folder / "users.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
     options = ["--db", db, "--campaign", campaign]
+    with Store(db, salt=worlds.salt, secret=worlds.secret):
+        pass  # with fixed keys each run draws the same groups and arms
     cli.run("decide", folder / "users.csv", *options, "--out", folder / "choices.csv", "--at", "2026-11-01T12:00:00Z")
     with Store(db) as store:
         log = store.logs()[0]
         events = []
         for row in store.decisions(log):
-            for kind, chance in (("click", 0.4 if "champion" in row.arms else 0.1), ("unsubscribe", 0.02)):
+            for kind, chance in (("click", 0.6 if "champion" in row.arms else 0.1), ("unsubscribe", 0.02)):
                 if rng.random() < chance:
                     events.append({"event_id": f"{kind}-{row.decision_id}", "decision_id": row.decision_id, "type": kind,
                                    "at": (row.decided_at + DAY).isoformat()})  # fmt: skip
