@@ -47,17 +47,19 @@ def with_customers(rows: Iterator[pa.Table], n_rows: int) -> Iterator[pa.Table]:
 
 def speed(n_rows: int, rounds: int) -> dict[str, Any]:
     """Seconds of both, each in a process of its own, in turns; start-up of the interpreter counts for both."""
-    schema = schema_of(read_campaign(campaign_text({DIMENSION: N_ARMS})))
+    text = campaign_text({DIMENSION: N_ARMS})
+    schema = schema_of(read_campaign(text))
     found: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "log.parquet"
+        path, campaign = Path(folder) / "log.parquet", Path(folder) / "campaign.toml"
+        campaign.write_text(text, encoding="utf-8")
         with pq.ParquetWriter(path, schema) as writer:
             for table in with_customers(tables(schema, n_rows), n_rows):
                 writer.write_table(table)
         manyarm = str(Path(sys.executable).with_name("manyarm"))
         for _ in range(rounds):
             reading, _ = _timed([sys.executable, "-c", READ, str(path)])
-            comparing, said = _timed([manyarm, "compare", str(path), "--reward-range", "0", "1", "--json"])
+            comparing, said = _timed([manyarm, "compare", str(path), "--campaign", str(campaign), "--json"])
             found.append((reading, comparing))
     ratios = sorted(comparing / reading for reading, comparing in found)
     return {
@@ -65,6 +67,7 @@ def speed(n_rows: int, rounds: int) -> dict[str, Any]:
         "n_rows": n_rows,
         "n_arms": N_ARMS,
         "n_compared": json.loads(said)["n"],
+        "groups_compared": sum(one["every_look"] is not None for one in json.loads(said)["comparisons"]),
         "reading_seconds": round(float(np.median([one for one, _ in found])), 2),
         "comparing_seconds": round(float(np.median([two for _, two in found])), 2),
         "ratio": {

@@ -182,9 +182,11 @@ class _Bets:
     def _guess(self, n: int, wanted: float) -> tuple[float, float]:
         """About where the bound is, and about how far from there it may be: log(1 + x) is nearly x - x^2 / 2."""
         blocks = slice(0, -(-n // BLOCK))
-        bets = self.stakes[:, :, blocks] * self.scores[:, blocks]
-        needed, staked = wanted + log(len(bets)), self.stakes[:, :, blocks].sum(axis=(1, 2))
-        guesses = (bets.sum(axis=(1, 2)) - np.square(bets).sum(axis=(1, 2)) / 2 - needed) / staked
+        # Gamblers stake in proportion to each other, so one is enough to know of all.
+        share = self.stakes[:, 0, 0] / self.stakes[0, 0, 0]
+        bets = self.stakes[0, :, blocks] * self.scores[:, blocks]
+        needed, staked = wanted + log(len(share)), share * float(self.stakes[0, :, blocks].sum())
+        guesses = (share * bets.sum() - share**2 * float(np.vdot(bets, bets)) / 2 - needed) / staked
         best = int(guesses.argmax())
         return float(guesses[best]), 0.1 * needed / float(staked[best])
 

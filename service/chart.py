@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from bandit.arrays import FloatArray
 
@@ -26,6 +24,10 @@ class Curve:
 
 def draw_curves(path: Path, curves: Sequence[Curve], *, title: str, x_label: str, y_label: str) -> None:
     """Draw each series as a running mean over about a twelfth of its length."""
+    # Half a second of imports, which every command would pay for one picture of the demo.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
     figure = Figure(figsize=(9, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
