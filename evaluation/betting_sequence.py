@@ -6,15 +6,14 @@ of 2 / alpha is reached with probability at most alpha / 2, ever; so every m at 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import exp, inf, log
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import optimize
+from numpy.typing import ArrayLike
 
 from bandit.arrays import FloatArray
 from bandit.errors import InvalidSettings, UnusableLog
+from evaluation.bets import Bets
 from evaluation.empirical_bernstein import (
     LARGEST_BET,
     ConfidenceSequence,
@@ -35,9 +34,6 @@ PRIOR_ROWS = 200
 
 IMPOSSIBLE = 1e4
 """Wealth against "weights have mean 1" above which the log is refused: 1 in 10,000 honest logs for either side."""
-
-PRECISION = 1e-10
-"""Of a policy's bounds, on the scale where rewards are in [0, 1]."""
 
 ROWS_AT_ONCE = 512
 
@@ -129,8 +125,12 @@ def policy_value_sequence(
     rows, plans = checked_looks(looks, len(outcomes)), horizons(planned, UNPLANNED)
     half = (1 - confidence_level) / 2
     _require_mean_one(ratios[: rows[-1]], largest_weight, plans)
-    lower = _side(ratios, outcomes, largest_weight, half, plans).bounds(rows, 1 / half)
-    upper = 1 - _side(ratios, 1 - outcomes, largest_weight, half, plans).bounds(rows, 1 / half)
+    wanted = log(1 / half)
+    lower, other = (
+        _side(ratios, earned, largest_weight, half, plans).bounds(rows, wanted, lambda n: _refused(n, wanted))
+        for earned in (outcomes, 1 - outcomes)
+    )
+    upper = 1 - other
     least, width = reward_range[0], reward_range[1] - reward_range[0]
     return in_order(rows, least + width * lower, least + width * upper, "betting sequence of a policy's value")
 
@@ -155,50 +155,17 @@ def _grid_lower(rewards: FloatArray, bets: FloatArray, half: float, steps: int) 
     return np.asarray(np.maximum(n_out - 1, 0) / steps, dtype=np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """Scores to bet on, the least each could be, and the stakes, all of shape (n_gamblers, n)."""
-
-    scores: FloatArray
-    least: FloatArray
-    stakes: FloatArray
-
-    def log_wealth(self, mean: float, n: int, start: int = 0) -> float:
-        """Largest log wealth after any of the rows start + 1 to n, had all gamblers bet on scores above `mean`."""
-        with np.errstate(divide="ignore"):  # where a score cannot fall below the mean there is no cap
-            stakes = np.minimum(self.stakes[:, :n], LARGEST_BET / (mean - self.least[:, :n]))
-        paths = np.cumsum(np.log1p(stakes * (self.scores[:, :n] - mean)), axis=1)[:, start:]
-        best = paths.max(axis=0)
-        return float((best + np.log(np.exp(paths - best).mean(axis=0))).max())
-
-    def bounds(self, looks: NDArray[np.int64], wanted: float) -> FloatArray:
-        """Lower bound of the mean score at each look: the largest mean in [0, 1] at which `wanted` was reached."""
-        found, start, bound = np.zeros(len(looks)), 0, 0.0
-        for at, n in enumerate(looks.tolist()):
-            bound = self._bound(n, start, bound, log(wanted))
-            found[at], start = bound, n
-        return found
-
-    def _bound(self, n: int, start: int, before: float, wanted: float) -> float:
-        def excess(mean: float) -> float:
-            return self.log_wealth(mean, n, start) - wanted
-
-        # Wealth falls as the mean rises: there is one root, and none if the rows since the last look ruled out nothing.
-        if excess(before) <= 0:
-            return before
-        if excess(1.0) > 0:
-            raise UnusableLog(
-                f"the first {n} rows say that the value lies beyond every possible reward, as at most {exp(-wanted):.3g} of "
-                "honest logs do. No bound from them means anything: check that weights are target over logged probability, "
-                "run the audit of propensities, and if all is well start again with later rows."
-            )
-        root = float(optimize.brentq(excess, before, 1.0, xtol=PRECISION, rtol=PRECISION))
-        return max(before, root - 2 * PRECISION)
+def _refused(n: int, wanted: float) -> float:
+    raise UnusableLog(
+        f"the first {n} rows say that the value lies beyond every possible reward, as at most {exp(-wanted):.3g} of "
+        "honest logs do. No bound from them means anything: check that weights are target over logged probability, "
+        "run the audit of propensities, and if all is well start again with later rows."
+    )
 
 
 def _side(
     weights: FloatArray, rewards: FloatArray, largest: float | None, half: float, plans: tuple[float, ...]
-) -> _Side:
+) -> Bets:
     """Bets that the policy's mean reward is higher; on 1 - rewards, that it is lower."""
     plain = _bets(weights, rewards, np.zeros(len(rewards)), 1.0, half, plans)
     if largest is None:
@@ -206,18 +173,21 @@ def _side(
     # Subtracting a mean takes most variance away where weights vary. Where they seldom do, as on the arm that a learner
     # prefers, it only makes the worst score worse and so the stakes smaller. Either may be; the wealth is divided.
     based = _bets(weights, rewards, mean_before(rewards, 0.5), largest, half, plans)
-    names = ("scores", "least", "stakes")
-    return _Side(*(np.concatenate([getattr(plain, name), getattr(based, name)]) for name in names))
+    scores, least, stakes = (
+        np.concatenate(both)
+        for both in ((plain.scores, based.scores), (plain.least, based.least), (plain.stakes, based.stakes))
+    )
+    return Bets(scores, least, stakes, LARGEST_BET)
 
 
 def _bets(
     weights: FloatArray, rewards: FloatArray, base: FloatArray, largest: float, half: float, plans: tuple[float, ...]
-) -> _Side:
+) -> Bets:
     scores, least = base + weights * (rewards - base), base * (1 - largest)
     rough = mean_before(weights**2, 1.0) * mean_before((rewards - base) ** 2, 0.25)
     squares = (scores - np.clip(mean_before(scores, 0.5), 0.0, 1.0)) ** 2
     stakes = _stakes(squares, rough, half, plans)
-    return _Side(np.broadcast_to(scores, stakes.shape), np.broadcast_to(least, stakes.shape), stakes)
+    return Bets(np.broadcast_to(scores, stakes.shape), np.broadcast_to(least, stakes.shape), stakes, LARGEST_BET)
 
 
 def _stakes(squares: FloatArray, rough: FloatArray, half: float, plans: tuple[float, ...]) -> FloatArray:
@@ -232,10 +202,9 @@ def _require_mean_one(weights: FloatArray, largest: float | None, plans: tuple[f
     """Bet that the mean weight is above 1 and, where a base is subtracted and so it matters, that it is below."""
     squares = (weights - 1) ** 2
     stakes = _stakes(squares, mean_before(squares, 1.0), 1 / IMPOSSIBLE, plans)
-    scores = np.broadcast_to(weights, stakes.shape)
-    sides = [(_Side(scores, np.zeros(stakes.shape), stakes), 1.0)]
+    sides = [(Bets(weights, np.zeros(len(weights)), stakes, LARGEST_BET), 1.0)]
     if largest is not None:
-        sides.append((_Side(-scores, np.full(stakes.shape, -largest), stakes), -1.0))
+        sides.append((Bets(-weights, np.full(len(weights), -largest), stakes, LARGEST_BET), -1.0))
     if not weights.any() or any(side.log_wealth(mean, len(weights)) > log(IMPOSSIBLE) for side, mean in sides):
         raise UnusableLog(
             f"weights have mean {weights.mean():.4g} over {len(weights)} rows, which chance does not explain: it is 1 where "

@@ -18,7 +18,8 @@ from scipy import optimize, special
 
 from bandit.arrays import FloatArray
 from bandit.errors import UnusableLog
-from evaluation.betting_sequence import PRECISION, UNPLANNED
+from evaluation.bets import Bets
+from evaluation.betting_sequence import UNPLANNED
 from evaluation.empirical_bernstein import ConfidenceSequence, in_order, mean_before
 from evaluation.grouped_sends import GroupedSends
 from evaluation.intervals import require_level
@@ -107,52 +108,18 @@ def _betting_bounds(
     expected = np.array(plans)[:, np.newaxis] * (1 + np.arange(len(first))) / (1 + first)
     stakes = np.sqrt(2 * log(1 / half) / (expected * variance))
     n_first = np.searchsorted(first, looks)
-    higher, lower = _Bets(scores, _least(base, share), stakes), _Bets(-scores, _least(1 - base, share), stakes)
-    return higher.bounds(n_first, 1 / half), -lower.bounds(n_first, 1 / half)
+    higher, lower = (
+        Bets(signed, _least(centre, share), stakes, LARGEST_STAKE, lowest=-1.0).bounds(
+            n_first, log(1 / half), lambda _: 1.0
+        )
+        for signed, centre in ((scores, base), (-scores, 1 - base))
+    )
+    return higher, -lower
 
 
 def _least(base: FloatArray, share: float) -> FloatArray:
     """Least score of a row: a treated customer earned 0, or a control customer 1. Above -1 it is only by rounding."""
     return -np.maximum(np.maximum(base / share, (1 - base) / (1 - share)), 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Bets:
-    """Scores, shape (n,), the least that each could be, and the stakes of each gambler, (n_gamblers, n)."""
-
-    scores: FloatArray
-    least: FloatArray
-    stakes: FloatArray
-
-    def bounds(self, looks: NDArray[np.int64], wanted: float) -> FloatArray:
-        """Lower bound of the mean score at each look: the largest mean in [-1, 1] at which `wanted` was reached."""
-        found, start, bound = np.zeros(len(looks)), 0, -1.0
-        for at, n in enumerate(looks.tolist()):
-            found[at] = bound = self._bound(n, start, bound, log(wanted)) if n > start else bound
-            start = n
-        return found
-
-    def _bound(self, n: int, start: int, before: float, wanted: float) -> float:
-        def excess(mean: float) -> float:
-            return self._log_wealth(mean, n, start) - wanted
-
-        # Wealth falls as the mean rises: there is one root, and none if the rows since the last look ruled out nothing.
-        if excess(before) <= 0:
-            return before
-        if excess(1.0) > 0:
-            return 1.0
-        root = float(optimize.brentq(excess, before, 1.0, xtol=PRECISION, rtol=PRECISION))
-        return max(before, root - 2 * PRECISION)
-
-    def _log_wealth(self, mean: float, n: int, start: int) -> float:
-        """Largest log wealth after any of the rows start + 1 to n, had all gamblers bet on scores above `mean`."""
-        with np.errstate(divide="ignore"):  # at mean -1 a score may have nowhere to fall
-            stakes = np.minimum(self.stakes[:, :n], LARGEST_STAKE / (mean - self.least[:n]))
-        paths = np.cumsum(np.log1p(stakes * (self.scores[:n] - mean)), axis=1)[:, start:]
-        best = paths.max(axis=0)
-        # Only there can the mean of all gamblers be largest: it is at least a part of the best one's wealth, at most all.
-        near = best >= best.max() - log(len(paths))
-        return float(special.logsumexp(paths[:, near], axis=0).max()) - log(len(paths))
 
 
 def _customer_bounds(
