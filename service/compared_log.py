@@ -17,8 +17,8 @@ from bandit.group import Group
 from bandit.training import Matured
 from evaluation.log_batch import IntArray, Layout, LogBatch, Sends
 from service.export_source import ExportSource
-from service.log_source import AT_ONCE, ForeignSource, batch_of
-from service.outcomes_table import iterate_matured
+from service.log_source import AT_ONCE, PENDING, ForeignSource, batch_of
+from service.outcomes_table import count_pending, iterate_matured
 from service.store import Log, Store
 
 REWARD = "reward"
@@ -96,7 +96,7 @@ def from_store(store: Store, log: Log, metric: str, by: str, watch: Watch = iter
         kind: np.array([kind in one.outcome_types for one in found], dtype=np.float64) for kind in campaign.reward.types
     }
     read = _joined(batches, REWARD, by, campaign.reward.window, campaign.reward.bounds)
-    n_pending = sum(row.state == "pending" for row in store.decisions(log))
+    n_pending = count_pending(store.reader(), log.log_id)
     return replace(
         read,
         metric=metric,
@@ -104,7 +104,7 @@ def from_store(store: Store, log: Log, metric: str, by: str, watch: Watch = iter
         reward_range=campaign.reward.bounds if metric == REWARD else (0.0, 1.0),
         happened=types,
         shares={group.value: share for group, share in campaign.groups.shares.items()},
-        dropped={"no final reward yet": n_pending} if n_pending else {},
+        dropped={PENDING: n_pending} if n_pending else {},
     )
 
 
@@ -119,7 +119,9 @@ def from_export(source: ExportSource, metric: str, by: str, watch: Watch = iter)
     asked = replace(source, groups=ALL_GROUPS, names=(by,) if by else (), targets=columns, asks_who=True)
     batches = list(watch(asked.batches()))
     declared = source.declared
-    read = _joined(batches, metric, by, declared.reward.window if declared else None, source.bounds)
+    # What a reward can be says nothing of another column.
+    bounds = source.bounds if metric == REWARD else None
+    read = _joined(batches, metric, by, declared.reward.window if declared else None, bounds)
     shares = {group.value: share for group, share in declared.groups.shares.items()} if declared else {}
     return replace(read, shares=shares, dropped={reason: n for reason, n in asked.dropped.items() if n})
 

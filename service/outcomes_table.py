@@ -143,6 +143,12 @@ def mature(connection: sqlite3.Connection, log_id: int, spec: RewardSpec, now: d
     return len(due)
 
 
+def count_pending(connection: sqlite3.Connection, log_id: int) -> int:
+    """Decisions of a log whose window is open."""
+    query = "SELECT count(*) FROM decisions WHERE log_id = ? AND state = 'pending'"
+    return int(connection.execute(query, (log_id,)).fetchone()[0])
+
+
 def iterate_matured(
     connection: sqlite3.Connection,
     log_id: int,

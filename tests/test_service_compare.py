@@ -134,6 +134,11 @@ def test_without_a_reward_range_nothing_is_promised_at_every_look(cli, made):
     assert arm["p_value"] < 0.05
 
 
+def test_what_a_reward_can_be_is_no_range_of_another_column(cli, made):
+    found = ask(cli, made["export"], "--campaign", made["campaign"], "--metric", "propensity")
+    assert (found["metric"], found["reward_range"]) == ("propensity", None)
+
+
 def test_before_the_planned_date_the_classical_test_is_not_to_be_read(cli, made):
     early = ask(cli, *made["options"], "--planned", "100000")["comparisons"][0]["fixed_date"]["when"]
     assert early.startswith("not to be read before the planned 100,000 sends")
