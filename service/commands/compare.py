@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,7 +103,7 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument an option
 ) -> None:
     """Compare groups and arms in LOG (an export, or a table with --arm) or --db; answers that survive a daily look."""
     require_folder(html)
-    asked = Asked(log, db, arm, reward, propensity, names_in(context), conditions(where), customer, time, fixed_split)
+    asked = Asked(log, db, arm, reward, propensity, context, where, customer, time, fixed_split)
     asked.require_fitting(baseline)
     wanted = Wanted(planned, margin, reward_range or None, confidence, Weighting(weighting), by, guardrails)
     with ExitStack() as stack:
@@ -132,8 +132,8 @@ class Asked:
     arm: str
     reward: str
     propensity: str
-    context: tuple[str, ...]
-    where: Mapping[str, frozenset[str]]
+    context: str
+    where: tuple[str, ...]
     customer: str
     time: str
     fixed_split: bool
@@ -157,8 +157,8 @@ class Asked:
         """Somebody else's table as a fixed split."""
         if self.log is None:
             raise click.UsageError("--arm is a column of LOG.")
-        columns = SplitColumns(self.arm, self.reward, self.customer, self.context, self.time, self.where)
-        return read_split(self.log, columns)
+        names, kept = names_in(self.context), conditions(self.where)
+        return read_split(self.log, SplitColumns(self.arm, self.reward, self.customer, names, self.time, kept))
 
 
 def _read(asked: Asked, kept: tuple[Store, Log] | None, declared: Campaign | None, metric: str, by: str) -> ComparedLog:
@@ -166,7 +166,7 @@ def _read(asked: Asked, kept: tuple[Store, Log] | None, declared: Campaign | Non
         return from_store(*kept, metric, by, _watched)
     if asked.log is None:
         raise click.UsageError("name a log or a database.")
-    columns = column_map(asked.arm, asked.reward, asked.propensity, ",".join(asked.context), ())
+    columns = column_map(asked.arm, asked.reward, asked.propensity, asked.context, asked.where)
     if columns is None:
         targets = () if metric == REWARD else (metric,)
         if metric not in {REWARD, *columns_in(asked.log)}:
@@ -174,9 +174,8 @@ def _read(asked: Asked, kept: tuple[Store, Log] | None, declared: Campaign | Non
         return from_export(ExportSource.read(asked.log, ALL_GROUPS, declared, targets), metric, by, _watched)
     if metric != REWARD:
         raise click.UsageError("--metric names a column of our logs; with --arm it is --reward.")
-    columns = replace(columns, where=asked.where)
     require_columns(asked.log, columns, (asked.customer,) if asked.customer else ())
-    keys = [str(row[asked.customer]) for row in kept_rows(asked.log, asked.where)] if asked.customer else None
+    keys = [str(row[asked.customer]) for row in kept_rows(asked.log, columns.where)] if asked.customer else None
     return from_table(ForeignSource(ForeignLog.read(asked.log, columns)), by, keys, _watched)
 
 
