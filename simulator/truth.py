@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from bandit.arrays import FloatArray
 from bandit.context import ContextValue
-from simulator.world import Arrival, ImpossibleWorld, RememberingWorld, World
+from simulator.world import Arrival, ImpossibleWorld, RememberingWorld, RuledWorld, World
 
 _CHUNK = 256  # distinct contexts at a time: 4 MB of rewards with 1,920 choices
 _SUM_TOLERANCE = 1e-6
@@ -22,8 +22,8 @@ class Truth:
 
     Args:
         values: under the policy, or under the choices made.
-        uniform: under a uniform choice.
-        best: under the best choice for each customer.
+        uniform: under the random policy: a uniform choice, of what may be sent where the campaign has rules.
+        best: under the best choice for each customer, of what may be sent.
     """
 
     values: FloatArray
@@ -124,10 +124,12 @@ def _truth(world: World, sends: Sequence[Arrival], value_at: Callable[[int, Floa
     keys = list(groups)
     for first in range(0, len(keys), _CHUNK):
         chunk = keys[first : first + _CHUNK]
-        for key, rewards in zip(chunk, world.expected_rewards([dict(key) for key in chunk]), strict=True):
-            truth.uniform[groups[key]] = rewards.mean()
-            truth.best[groups[key]] = rewards.max()
-            truth.values[groups[key]] = [value_at(number, rewards) for number in groups[key]]
+        contexts = [dict(key) for key in chunk]
+        every = world.expected_rewards(contexts)
+        uniform, best = _ends(world, contexts, every)
+        for place, key in enumerate(chunk):
+            truth.uniform[groups[key]], truth.best[groups[key]] = uniform[place], best[place]
+            truth.values[groups[key]] = [value_at(number, every[place]) for number in groups[key]]
     return truth
 
 
@@ -139,9 +141,19 @@ def _truth_after(
     for first in range(0, len(sends), _CHUNK):
         some = slice(first, first + _CHUNK)
         rewards = world.expected_rewards_after(sends[some])
-        truth.uniform[some], truth.best[some] = rewards.mean(axis=1), rewards.max(axis=1)
+        truth.uniform[some], truth.best[some] = _ends(world, [arrival.context for arrival in sends[some]], rewards)
         truth.values[some] = [value_at(first + place, row) for place, row in enumerate(rewards)]
     return truth
+
+
+def _ends(
+    world: World, contexts: Sequence[Mapping[str, ContextValue]], rewards: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """What the random policy and the best choice bring with each context; rewards of shape (n_contexts, n_choices)."""
+    if not isinstance(world, RuledWorld):
+        return rewards.mean(axis=1), rewards.max(axis=1)
+    pmf = world.random_pmf(contexts)
+    return (pmf * rewards).sum(axis=1), np.where(pmf > 0.0, rewards, -np.inf).max(axis=1)
 
 
 def _checked(pmf: FloatArray, n_choices: int, arrival: Arrival) -> FloatArray:

@@ -53,17 +53,30 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedOutcome:
-    """Something the customer did after a send, of a type a campaign may reward.
+    """Something that was reported after a send, of a type a campaign may reward.
+
+    Args:
+        type: the outcome's.
+        at: when it happened, in UTC.
+        machine: whether a scanner or a prefetching mailbox did it, and no person; whoever keeps the log cannot see that, and
+            true rewards leave it out.
+        revenue: what it brought, in money; at least 0.
 
     Raises:
-        ImpossibleWorld: if the time is not in UTC.
+        ImpossibleWorld: if the time is not in UTC, or the revenue is negative or not finite.
     """
 
     type: str
     at: datetime
+    machine: bool = False
+    revenue: float = 0.0
 
     def __post_init__(self) -> None:
         check_utc(f"time of the {self.type}", self.at)
+        if not 0.0 <= self.revenue < math.inf:
+            raise ImpossibleWorld(
+                f"revenue of the {self.type} is {self.revenue!r}: give a finite number of at least 0."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +211,22 @@ class RememberingWorld(World, Protocol):
 
     def expected_rewards_after(self, arrivals: Sequence[Arrival]) -> FloatArray:
         """The exact mean reward of every choice given each arrival's past, shape (n_arrivals, n_choices)."""
+
+
+@runtime_checkable
+class RuledWorld(World, Protocol):
+    """A world for a campaign whose rules take arms off the table: not every customer may get every choice."""
+
+    def random_pmf(self, contexts: Sequence[Mapping[str, ContextValue]]) -> FloatArray:
+        """How the random policy spreads over the choices, shape (n_contexts, n_choices): 0 where one may not be sent."""
+
+
+@runtime_checkable
+class SendingWorld(World, Protocol):
+    """A world in which a message may go out later than it was decided, at the hour of its send slot."""
+
+    def sent_at(self, arrival: Arrival, choice: Mapping[str, str]) -> datetime:
+        """When the message goes out, in UTC; reactions and the attribution window are counted from then."""
 
 
 def check_utc(name: str, at: datetime) -> None:
