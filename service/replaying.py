@@ -1,0 +1,110 @@
+"""Replays of several contenders in the same worlds: the same customers, the same luck, the same draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+
+from bandit.arrays import FloatArray
+from bandit.campaign import Campaign
+from bandit.engine import Engine
+from policies.registry import group_policies
+from simulator.replay import Worlds, replay
+from simulator.replayed import DAY, ReplayedCampaign
+
+N_POINTS = 28
+"""Points of a curve: stretches of the campaign with as many sends each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A campaign as it would be run, under a name.
+
+    Attributes:
+        name: in tables and pictures.
+        campaign: with its policy, learner, floor and groups.
+        step: time between two visits of the trainer.
+    """
+
+    name: str
+    campaign: Campaign
+    step: timedelta = DAY
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupOutcome:
+    """One group of one replay; rewards a send."""
+
+    n_sends: int
+    value: float
+    reported: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """One contender in one world.
+
+    Attributes:
+        seed: of the world and of the draws.
+        value, uniform, best: exact expected reward a send of what was chosen, of the random policy, of the best choice.
+        reported: mean reward as the log has it.
+        revenue: mean revenue a send.
+        groups: by name.
+        curve: shape (3, N_POINTS): value, uniform and best in each stretch of the campaign.
+        n_fallbacks: decisions made at random though there was a snapshot.
+    """
+
+    seed: int
+    value: float
+    uniform: float
+    best: float
+    reported: float
+    revenue: float
+    groups: dict[str, GroupOutcome]
+    curve: FloatArray
+    n_fallbacks: int
+
+    @property
+    def gap(self) -> float:
+        """The share of the way from the random policy to the best choice; nan where there is no way to go."""
+        return (self.value - self.uniform) / (self.best - self.uniform) if self.best > self.uniform else float("nan")
+
+    @property
+    def regret(self) -> float:
+        """What the best choice would have earned more, a send."""
+        return self.best - self.value
+
+
+def run_once(contender: Contender, worlds: Worlds, n_sends: int, seed: int) -> Run:
+    """One contender in the world of one seed."""
+    return summary(replayed(contender, worlds, n_sends, seed), seed)
+
+
+def replayed(contender: Contender, worlds: Worlds, n_sends: int, seed: int) -> ReplayedCampaign:
+    """The same with every row."""
+    stages = worlds.stages(contender.campaign, seed, n_sends)
+    salt = f"replay {seed}".encode()
+    engines = [Engine(stage.campaign, group_policies(stage.campaign), salt, salt) for stage in stages]
+    return replay(stages, engines, step=contender.step)
+
+
+def summary(found: ReplayedCampaign, seed: int) -> Run:
+    """What is kept of a replay."""
+    truth, groups, reported = found.truth, found.groups, found.rewards
+    columns = (truth.values, truth.uniform, truth.best)
+    curve = np.array([[part.mean() for part in np.array_split(column, N_POINTS)] for column in columns])
+    return Run(
+        seed,
+        *(float(column.mean()) for column in columns),
+        float(reported.mean()),
+        float(np.concatenate([stage.revenue for stage in found.stages]).mean()),
+        {str(name): _group(groups == name, truth.values, reported) for name in np.unique(groups)},
+        curve,
+        found.n_fallbacks,
+    )
+
+
+def _group(members: np.ndarray, values: FloatArray, reported: FloatArray) -> GroupOutcome:
+    return GroupOutcome(int(members.sum()), float(values[members].mean()), float(reported[members].mean()))

@@ -1,0 +1,81 @@
+"""What happened in a campaign that was replayed: a row a send, with the truth beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandit.arrays import FloatArray
+from bandit.campaign import Campaign
+from simulator.truth import Truth
+from simulator.world import Arrival
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReplayedStage:
+    """What happened in one stage, a row a send, in the order of deciding.
+
+    Attributes:
+        campaign: that held.
+        arrivals: who came, when, and what they got before.
+        groups: shape (n,), names of groups.
+        picks: shape (n, n_dimensions), positions of the arms.
+        propensities: shape (n, n_dimensions), given the earlier picks.
+        pmfs: one a dimension, shape (n, n_arms).
+        rewards: shape (n,), as the log would have them: all that was reported in time, machines included.
+        revenue: shape (n,), money brought by persons within the window.
+        truth: exact expected rewards.
+    """
+
+    campaign: Campaign
+    arrivals: Sequence[Arrival]
+    groups: NDArray[np.str_]
+    picks: NDArray[np.int64]
+    propensities: FloatArray
+    pmfs: tuple[FloatArray, ...]
+    rewards: FloatArray
+    revenue: FloatArray
+    truth: Truth
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReplayedCampaign:
+    """A campaign that was replayed to its end.
+
+    Attributes:
+        stages: in time order.
+        n_snapshots: how many were served.
+        n_fallbacks: decisions that the random policy made in the learner's place though there was a snapshot.
+    """
+
+    stages: tuple[ReplayedStage, ...]
+    n_snapshots: int
+    n_fallbacks: int
+
+    @property
+    def truth(self) -> Truth:
+        """Of all stages."""
+        parts = zip(*((s.truth.values, s.truth.uniform, s.truth.best) for s in self.stages), strict=True)
+        return Truth(*(np.concatenate(part) for part in parts))
+
+    @property
+    def groups(self) -> NDArray[np.str_]:
+        """Group of each send, shape (n,)."""
+        return np.concatenate([stage.groups for stage in self.stages])
+
+    @property
+    def rewards(self) -> FloatArray:
+        """Reported rewards, shape (n,)."""
+        return np.concatenate([stage.rewards for stage in self.stages])
+
+    @property
+    def days(self) -> FloatArray:
+        """Days from the first send to each, shape (n,)."""
+        times = [arrival.at for stage in self.stages for arrival in stage.arrivals]
+        return np.array([(at - times[0]) / DAY for at in times])
