@@ -97,7 +97,9 @@ def summary(found: ReplayedCampaign, seed: int) -> Run:
     curve = np.array([[part.mean() for part in np.array_split(column, N_POINTS)] for column in columns])
     return Run(
         seed,
-        *(float(column.mean()) for column in columns),
+        truth.value,
+        float(truth.uniform.mean()),
+        float(truth.best.mean()),
         float(reported.mean()),
         float(np.concatenate([stage.revenue for stage in found.stages]).mean()),
         {str(name): _group(groups == name, truth.values, reported) for name in np.unique(groups)},
