@@ -12,7 +12,8 @@ from bandit.campaign import Campaign
 from bandit.errors import InvalidCampaign
 from bandit.group import Group
 from evaluation.power import Comparison, least_control_share, smallest_lift
-from service.commands.options import answer, checked_campaign, json_option
+from service.checked_campaign import checked_campaign
+from service.commands.options import answer, json_option
 
 AMPLE_LIST, USUAL_BASE = 1_000_000, 0.04
 """Customers, and rewards a send, where nothing better is known: a control group that is too small for these is too small."""

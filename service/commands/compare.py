@@ -13,8 +13,9 @@ from bandit.campaign import Campaign
 from bandit.errors import UnusableLog
 from evaluation.contrast_scores import Weighting
 from evaluation.log_batch import LogBatch
+from service.checked_campaign import checked_campaign
 from service.commands.mapping import column_map, conditions, names_in
-from service.commands.options import answer, checked_campaign, json_option, opened, progress, require_folder, write_page
+from service.commands.options import answer, json_option, opened, progress, require_folder, write_page
 from service.compared_log import ALL_GROUPS, REWARD, ComparedLog, from_export, from_store, from_table
 from service.comparing import Wanted, compared
 from service.comparison_page import page_of

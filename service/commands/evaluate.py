@@ -14,10 +14,10 @@ from bandit.group import Group
 from evaluation.log_batch import LogBatch
 from evaluation.methods import METHODS
 from evaluation.overlap import Verdict
+from service.checked_campaign import checked_campaign
 from service.commands.mapping import column_map
 from service.commands.options import (
     answer,
-    checked_campaign,
     json_option,
     opened,
     progress,

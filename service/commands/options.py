@@ -12,11 +12,8 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from bandit.campaign import Campaign
-from bandit.campaign_file import load_campaign
-from bandit.errors import InvalidCampaign, UnusableLog
-from bandit.learners import learner_faults
-from policies.registry import policy_faults, policy_of
+from bandit.errors import UnusableLog
+from service.checked_campaign import checked_campaign
 from service.clock import system_clock
 from service.store import Log, Store
 from service.table import time_of
@@ -57,22 +54,6 @@ at_option = click.option("--at", type=Moment(), help="The time to use instead of
 def now_or(at: datetime | None) -> datetime:
     """The time given, or the wall clock's."""
     return at or system_clock()
-
-
-def checked_campaign(path: Path) -> Campaign:
-    """The campaign, with the faults of its policy and learner found as well.
-
-    Raises:
-        InvalidCampaign: with every fault.
-    """
-    campaign = load_campaign(path)
-    # Without a policy nothing is known about what the learner must provide.
-    faults = policy_faults(campaign.policy) or learner_faults(
-        campaign.learner, policy_of(campaign.policy).needs, wears=campaign.wear_out is not None
-    )
-    if faults:
-        raise InvalidCampaign(faults, path.name)
-    return campaign
 
 
 @contextmanager

@@ -12,7 +12,8 @@ import click
 from bandit.campaign import Campaign
 from bandit.group import Group
 from evaluation.power import COLLECTORS, Comparison, needed, settled_multiplier, smallest_lift
-from service.commands.options import answer, checked_campaign, json_option
+from service.checked_campaign import checked_campaign
+from service.commands.options import answer, json_option
 
 LEAST_PROPENSITY = 0.025
 """Of an arm, for intervals from the learner's own sends to be as wide as they should be."""

@@ -1,0 +1,33 @@
+"""A replayed stage as a log to evaluate: what an analyst would have, without the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evaluation.log_batch import Layout, LogBatch, Sends
+from simulator.replayed import ReplayedStage
+
+
+def batch_of(stage: ReplayedStage) -> LogBatch:
+    """Every send of a stage as one batch, control's too; rows are numbered from 1 in the order of deciding."""
+    dimensions, n = stage.campaign.dimensions, len(stage.rewards)
+    arrivals = stage.arrivals
+    at = np.array([arrival.at.replace(tzinfo=None) for arrival in arrivals], dtype="datetime64[us]")
+    sends = Sends(
+        stage.groups.astype(np.object_),
+        np.array([arrival.customer_id for arrival in arrivals], dtype=np.object_),
+        at,
+        np.full(n, np.datetime64("NaT"), dtype="datetime64[us]"),
+    )
+    names = [item.name for item in stage.campaign.schema.fields]
+    return LogBatch(
+        Layout(tuple(d.name for d in dimensions), tuple(d.ids for d in dimensions)),
+        np.arange(1, n + 1),
+        stage.rewards,
+        stage.picks,
+        stage.propensities,
+        stage.pmfs,
+        {name: [arrival.context.get(name) for arrival in arrivals] for name in names},
+        is_product=np.full(n, len(dimensions) == 1),
+        sends=sends,
+    )
