@@ -12,7 +12,7 @@ from bandit.arrays import FloatArray
 from bandit.context import ContextValue
 from simulator.world import Arrival, ImpossibleWorld, RememberingWorld, RuledWorld, World
 
-_CHUNK = 256  # distinct contexts at a time: 4 MB of rewards with 1,920 choices
+_CHUNK = 64  # contexts at a time: 1 MB of rewards with 1,920 choices, which stays in the cache
 _SUM_TOLERANCE = 1e-6
 
 

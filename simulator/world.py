@@ -222,6 +222,16 @@ class RuledWorld(World, Protocol):
 
 
 @runtime_checkable
+class ManyReactions(Protocol):
+    """What a world has that can say for many sends at once what happens, sooner than for one after the other."""
+
+    def reactions(
+        self, arrivals: Sequence[Arrival], choices: Sequence[Mapping[str, str]], decision_ids: Sequence[str]
+    ) -> list[tuple[SimulatedOutcome, ...]]:
+        """What `react` says of each."""
+
+
+@runtime_checkable
 class SendingWorld(World, Protocol):
     """A world in which a message may go out later than it was decided, at the hour of its send slot."""
 

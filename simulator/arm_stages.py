@@ -1,0 +1,73 @@
+"""A campaign before new arms arrive or after old ones are retired: the same file with fewer arms."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+
+from bandit.campaign import Campaign
+from bandit.dimension import Arm, Dimension
+from simulator.world import ImpossibleWorld
+
+_LEAST_ARMS = 2
+_SHARE = 1 / 3
+_WHICH = 107  # stream of the seed; see `simulator.drawn_world`
+
+
+def with_fewer_arms(campaign: Campaign, seed: int) -> Campaign:
+    """The campaign without about a third of the arms of each dimension; which ones is drawn.
+
+    Arms of business as usual and arms that others require stay, and so do two arms a dimension that everybody may get
+    (one where there is no second). The content hash is its own, for a changed campaign begins a new log; there is no text
+    of a file.
+
+    Args:
+        campaign: with all its arms.
+        seed: of the draw.
+
+    Raises:
+        ImpossibleWorld: if no arm may be left out.
+    """
+    rng = np.random.default_rng((seed, _WHICH))
+    fixed = _fixed(campaign)
+    dimensions = tuple(_without_some(rng, dimension, fixed) for dimension in campaign.dimensions)
+    left_out = [
+        f"{before.name}={arm}"
+        for before, after in zip(campaign.dimensions, dimensions, strict=True)
+        for arm in before.ids
+        if arm not in after
+    ]
+    if not left_out:
+        raise ImpossibleWorld(
+            "every arm of the campaign is business as usual, required by another, or one of the last two of its dimension: "
+            "none can arrive or be retired. Take another scenario, or add arms."
+        )
+    named = "\n".join([campaign.content_hash, *left_out])
+    content_hash = hashlib.blake2b(named.encode(), digest_size=16).hexdigest()
+    return replace(campaign, dimensions=dimensions, content_hash=content_hash, toml="")
+
+
+def _fixed(campaign: Campaign) -> set[tuple[str, str]]:
+    """Dimension and id of the arms that stay: without them a rule or the control group could not be kept."""
+    arms = [arm for dimension in campaign.dimensions for arm in dimension.arms]
+    required = {(name, one) for arm in arms for name, ids in arm.requires.items() for one in ids}
+    return required | set(campaign.groups.control_choice.items())
+
+
+def _without_some(rng: np.random.Generator, dimension: Dimension, fixed: set[tuple[str, str]]) -> Dimension:
+    left = list(dimension.arms)
+    wanted = round(_SHARE * len(left))
+    for place in rng.permutation(len(left)).tolist():
+        arm = dimension.arms[place]
+        if wanted and (dimension.name, arm.id) not in fixed and _may_go(arm, left):
+            left.remove(arm)
+            wanted -= 1
+    return Dimension(dimension.name, tuple(left))
+
+
+def _may_go(arm: Arm, left: list[Arm]) -> bool:
+    """Whether two arms that everybody may get are left without this one."""
+    free = [one for one in left if not one.when and not one.requires]
+    return len(left) > _LEAST_ARMS and (arm not in free or len(free) > _LEAST_ARMS)

@@ -1,0 +1,93 @@
+"""What the random policy of a campaign does: each dimension in turn, every arm alike that the rules leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bandit.arrays import FloatArray
+from bandit.campaign import Campaign
+from bandit.context import Context, ContextValue
+from bandit.eligibility import Eligibility
+from simulator.world import ImpossibleWorld
+
+_MOST_KEPT = 64
+"""Distributions remembered; customers for whom the same rules hold share one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RandomPolicy:
+    """Probability of every choice under the random policy, which is 0 where a choice may not be sent.
+
+    Args:
+        campaign: whose rules hold.
+
+    >>> from bandit.dimension import Arm, Dimension
+    >>> from bandit.reward import RewardSpec
+    >>> from bandit.schema import Schema
+    >>> from datetime import timedelta
+    >>> subjects = Dimension("subject", (Arm("plain"), Arm("champion")))
+    >>> ctas = Dimension("cta", (Arm("join"), Arm("win", requires={"subject": frozenset(["champion"])})))
+    >>> campaign = Campaign("c", Schema(()), (subjects, ctas), RewardSpec(timedelta(hours=72), {"click": 1.0}))
+    >>> RandomPolicy(campaign).pmf([{}]).tolist()
+    [[0.5, 0.0, 0.25, 0.25]]
+    """
+
+    campaign: Campaign
+    _eligibility: Eligibility = field(init=False, repr=False)
+    _conditions: tuple[tuple[str, object], ...] = field(init=False, repr=False)
+    _kept: dict[tuple[bool, ...], FloatArray] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        conditions: list[tuple[str, object]] = []
+        for dimension in self.campaign.dimensions:
+            for arm in dimension.arms:
+                conditions += [pair for pair in arm.when.items() if pair not in conditions]
+        object.__setattr__(self, "_eligibility", Eligibility(self.campaign.dimensions))
+        object.__setattr__(self, "_conditions", tuple(conditions))
+        object.__setattr__(self, "_kept", {})
+
+    def pmf(self, contexts: Sequence[Mapping[str, ContextValue]]) -> FloatArray:
+        """Shape (n_contexts, n_choices), each row a distribution.
+
+        Raises:
+            ImpossibleWorld: if the rules leave somebody without an arm.
+        """
+        keys = [self.rules_met(context) for context in contexts]
+        rows = {key: self.pmf_under(key, context) for key, context in zip(keys, contexts, strict=True)}
+        order = {key: place for place, key in enumerate(rows)}
+        return np.stack(list(rows.values()))[[order[key] for key in keys]]
+
+    def rules_met(self, context: Mapping[str, ContextValue]) -> tuple[bool, ...]:
+        """Which of the campaign's conditions a context meets: whoever meets the same ones may get the same."""
+        if not self._conditions:
+            return ()
+        values = self.campaign.schema.encode(Context(context)).values
+        return tuple([values[name] in allowed for name, allowed in self._conditions])  # type: ignore[operator]
+
+    def pmf_under(self, met: tuple[bool, ...], context: Mapping[str, ContextValue]) -> FloatArray:
+        """The distribution of everybody who meets the same conditions as this context, shape (n_choices,).
+
+        Raises:
+            ImpossibleWorld: if the rules leave them without an arm.
+        """
+        if met not in self._kept:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[met] = self._worked_out(self.campaign.schema.encode(Context(context)).values)
+        return self._kept[met]
+
+    def _worked_out(self, values: Mapping[str, ContextValue]) -> FloatArray:
+        pmf = np.ones(1)
+        for place, dimension in enumerate(self.campaign.dimensions):
+            mask = self._eligibility.masks(place, values)
+            count = mask.sum(axis=1, keepdims=True)
+            if not count[pmf > 0.0].all():
+                raise ImpossibleWorld(
+                    f"rules leave no arm of dimension {dimension.name!r} for {dict(values)!r} after some earlier pick: "
+                    "such a send cannot be decided. Give the dimension an arm without rules, or widen one of its rules."
+                )
+            pmf = (pmf[:, None] * mask / np.maximum(count, 1)).ravel()
+        return pmf

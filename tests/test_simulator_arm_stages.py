@@ -1,0 +1,46 @@
+"""A campaign with fewer arms: which may go, and which must stay."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bandit.eligibility import Eligibility
+from simulator.arm_stages import with_fewer_arms
+from simulator.random_policy import RandomPolicy
+
+
+@pytest.fixture(scope="module")
+def campaign(worlds):
+    return worlds.campaign(
+        dimension=[
+            worlds.dimension("subject", "plain", "a", "b", "c", "d", {"id": "vip", "when": {"level": ["high"]}}),
+            worlds.dimension("cta", "join", {"id": "win", "requires": {"subject": ["b"]}}, {"id": "go"}, "try"),
+            worlds.dimension("hour", "u", "v"),
+        ],
+        groups={"control": {"share": 0.1, "choice": {"subject": "c", "cta": "try", "hour": "u"}}},
+    )
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=60, deadline=None)
+def test_some_arms_go_and_those_that_others_need_never_do(campaign, seed):
+    fewer = with_fewer_arms(campaign, seed)
+    for before, after in zip(campaign.dimensions, fewer.dimensions, strict=True):
+        assert [arm for arm in before.ids if arm in after] == list(after.ids)
+        assert sum(not arm.when and not arm.requires for arm in after.arms) >= 2
+    assert len(fewer.dimensions[0].arms) == 4
+    assert {"b", "c"} <= set(fewer.dimensions[0].ids)
+    assert "try" in fewer.dimensions[1]
+    assert fewer.dimensions[2].ids == ("u", "v")
+    assert RandomPolicy(fewer).pmf([{"level": "low"}, {}]).sum() == pytest.approx(2.0)
+    assert Eligibility(fewer.dimensions).offered(0, {"level": "low"}, ())
+
+
+def test_a_changed_campaign_begins_a_log_of_its_own(campaign):
+    first, second = with_fewer_arms(campaign, 0), with_fewer_arms(campaign, 1)
+    assert first.dimensions != second.dimensions
+    assert len({campaign.content_hash, first.content_hash, second.content_hash}) == 3
+    assert with_fewer_arms(campaign, 0) == first
+    assert first.toml == ""
