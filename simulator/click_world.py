@@ -147,13 +147,7 @@ class ClickWorld:
             features: shape (n_contexts, n_features).
             added: shape (n_contexts, n_arms), arms of all dimensions one after the other; nothing by default.
         """
-        rewards = np.empty((len(features), len(self.choices)))
-        pairs = self._pair_logits()
-        for first in range(0, len(features), _CHUNK):
-            some = slice(first, first + _CHUNK)
-            more = 0.0 if added is None else added[some]
-            rewards[some] = _sigmoid(self._logits(features[some], pairs, more))
-        return rewards
+        return chances(self.effects, features, self.choices.shape, added)
 
     def best_choice(self, context: Mapping[str, ContextValue]) -> tuple[dict[str, str], float]:
         """The choice with the largest probability of a click (the first of several), and that probability."""
@@ -165,22 +159,46 @@ class ClickWorld:
         """The mean probability of a click when every choice is equally probable."""
         return float(self.expected_rewards([context]).mean())
 
-    def _logits(self, features: FloatArray, pairs: FloatArray, added: FloatArray | float) -> FloatArray:
-        """Shape (n, n_choices): dimension after dimension, so that each intermediate is as small as it can be."""
-        arms = self.effects.arm_logits(features) + added
-        logits = self.effects.customer_logits(features)[:, None]
-        for first, end in pairwise(self._starts):
-            logits = (logits[:, :, None] + arms[:, None, first:end]).reshape(len(features), -1)
-        logits += pairs
-        return logits
 
-    def _pair_logits(self) -> FloatArray:
-        """Shape (n_choices,): what pairs of arms add, which is the same for everybody."""
-        logits = np.zeros(self.choices.shape)
-        for (d, e), table in self.effects.pairs.items():
-            others = tuple(k for k in range(len(self.choices.shape)) if k not in {d, e})
-            logits += np.expand_dims(table, others)
-        return logits.ravel()
+def chances(
+    effects: ClickEffects, features: FloatArray, shape: Sequence[int], added: FloatArray | None = None
+) -> FloatArray:
+    """The probability of a click after every choice.
+
+    Args:
+        effects: what moves the logit.
+        features: shape (n_contexts, n_features).
+        shape: number of arms of each dimension.
+        added: to the logit of each arm, shape (n_contexts, n_arms); nothing by default.
+
+    Returns:
+        Shape (n_contexts, n_choices), in the order of a `ChoiceGrid`.
+    """
+    found = np.empty((len(features), math.prod(shape)))
+    pairs = _pair_logits(effects, shape)
+    for first in range(0, len(features), _CHUNK):
+        some = slice(first, first + _CHUNK)
+        arms = effects.arm_logits(features[some]) + (0.0 if added is None else added[some])
+        found[some] = _sigmoid(_logits(effects.customer_logits(features[some]), arms, pairs, shape))
+    return found
+
+
+def _logits(customers: FloatArray, arms: FloatArray, pairs: FloatArray, shape: Sequence[int]) -> FloatArray:
+    """Shape (n, n_choices): dimension after dimension, so that each intermediate is as small as it can be."""
+    logits = customers[:, None]
+    for first, end in pairwise((0, *np.cumsum(shape).tolist())):
+        logits = (logits[:, :, None] + arms[:, None, first:end]).reshape(len(customers), -1)
+    logits += pairs
+    return logits
+
+
+def _pair_logits(effects: ClickEffects, shape: Sequence[int]) -> FloatArray:
+    """Shape (n_choices,): what pairs of arms add, which is the same for everybody."""
+    logits = np.zeros(shape)
+    for (d, e), table in effects.pairs.items():
+        others = tuple(k for k in range(len(shape)) if k not in {d, e})
+        logits += np.expand_dims(table, others)
+    return logits.ravel()
 
 
 def arrivals_of(contexts: Sequence[Mapping[str, ContextValue]], n_sends: int) -> Iterator[Arrival]:

@@ -1,0 +1,253 @@
+"""A world fitted to a log: its customers come again, and what they do with any choice follows the fit.
+
+Make one with `simulator.fitting.fit_world`.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Final
+
+import numpy as np
+
+from bandit.arrays import FloatArray
+from bandit.campaign import Campaign
+from bandit.context import ContextValue
+from simulator.fit_rows import FitRows
+from simulator.fitted_response import FittedResponse
+from simulator.random_policy import RandomPolicy
+from simulator.reliability import Reliability
+from simulator.response_terms import Part
+from simulator.world import Arrival, ChoiceGrid, ImpossibleWorld, IntArray, SimulatedOutcome, luck
+
+UNTIMED: Final = timedelta(days=30)
+"""Where the log says nothing of times, its sends are spread evenly over so long."""
+_HOUR: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class FittedType:
+    """How well one type of outcome could be fitted.
+
+    Attributes:
+        name: the type's.
+        n_events: sends after which it happened.
+        strengths: of the ridge by part; empty where the type was too rare for more than its mean rate.
+        reliability: of predictions for customers that the fit had not seen.
+    """
+
+    name: str
+    n_events: int
+    strengths: Mapping[Part, float]
+    reliability: Reliability
+
+    @property
+    def is_mean_alone(self) -> bool:
+        """Whether everybody has the same probability after every choice, for want of events."""
+        return not self.strengths
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What the log says about the fit; every prediction in it is of customers that its model has not seen.
+
+    Attributes:
+        types: one entry a type of outcome.
+        fold_of: of each row, shape (n,).
+        of_folds: the response fitted to all customers but one fold's, by fold.
+        predicted: probabilities after the logged choices, shape (n, n_types).
+    """
+
+    types: tuple[FittedType, ...]
+    fold_of: IntArray = field(repr=False)
+    of_folds: tuple[FittedResponse, ...] = field(repr=False)
+    predicted: FloatArray = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedWorld:
+    """A campaign's log as a world: `expected_rewards` are exact under the fit.
+
+    Sends come in the order and at the times of the log, and after its last row it begins again. A type that only ever
+    happened together with another (a conversion with its click) happens with it here too; other types are independent
+    given the customer and the choice. Means are exact either way.
+
+    Args:
+        seed: of the luck; another seed is another run of the same campaign.
+        campaign: whose rules hold.
+        rows: of the log.
+        response: fitted to all rows.
+        evidence: how far to trust it.
+
+    Caution: what a customer got before changes nothing here, even where the campaign has `[wear_out]`, and nothing drifts
+    but who comes when.
+    """
+
+    seed: int
+    campaign: Campaign
+    rows: FitRows = field(repr=False)
+    response: FittedResponse = field(repr=False)
+    evidence: Evidence
+    _random: RandomPolicy = field(init=False, repr=False)
+    _order: tuple[tuple[int, int | None], ...] = field(init=False, repr=False)
+    _delays: tuple[FloatArray, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        delays = [np.sort(self.rows.delays.get(name, np.zeros(1))) for name in self.rows.types]
+        object.__setattr__(self, "_random", RandomPolicy(self.campaign))
+        object.__setattr__(self, "_delays", tuple(delays))
+        object.__setattr__(self, "_order", () if self.rows.exclusive else nested(self.rows.labels))
+
+    @property
+    def choices(self) -> ChoiceGrid:
+        """Every choice of the campaign."""
+        return self.rows.choices
+
+    @property
+    def window(self) -> timedelta:
+        """The campaign's."""
+        return self.campaign.reward.window
+
+    def with_seed(self, seed: int) -> FittedWorld:
+        """The same world with other luck."""
+        return replace(self, seed=seed)
+
+    def arrivals(self, n_sends: int) -> Iterator[Arrival]:
+        """The log's sends in time order, round after round.
+
+        Raises:
+            ImpossibleWorld: at the first arrival, if the number is negative.
+        """
+        if n_sends < 0:
+            raise ImpossibleWorld(f"n_sends is {n_sends}: give how many sends are to be decided, 0 or more.")
+        rows, n = self.rows, len(self.rows)
+        hours = np.arange(n) * (UNTIMED / _HOUR / n) if rows.at is None else rows.at
+        order = np.argsort(hours, kind="stable").tolist()
+        begin, span = float(hours.min()), float(np.ptp(hours))
+        around = span + (span / (n - 1) or UNTIMED / _HOUR)
+        for number in range(n_sends):
+            lap, place = divmod(number, n)
+            row = order[place]
+            at = rows.start + timedelta(hours=float(hours[row]) - begin + lap * around)
+            yield Arrival(rows.customers[row], at, dict(rows.contexts[row]))
+
+    def react(self, arrival: Arrival, choice: Mapping[str, str], *, decision_id: str) -> tuple[SimulatedOutcome, ...]:
+        """What happens by the fit's probabilities and the luck of the decision, after delays as the log has them.
+
+        Raises:
+            ImpossibleWorld: if the choice is not one of this world's.
+            InvalidContext: if the context is not one of the campaign's.
+        """
+        chances = self.response.probabilities_of_one(arrival.context, self.choices.places(choice))
+        happened = self._one_of(chances, decision_id) if self.rows.exclusive else self._any_of(chances, decision_id)
+        hours: dict[int, float] = {}
+        for k, parent in happened:
+            # A conversion does not come before its click.
+            hours[k] = max(self._hours(k, decision_id), hours.get(-1 if parent is None else parent, 0.0))
+        found = [SimulatedOutcome(self.rows.types[k], arrival.at + late * _HOUR) for k, late in hours.items()]
+        return tuple(sorted(found, key=lambda outcome: outcome.at))
+
+    def expected_reward(self, context: Mapping[str, ContextValue], choice: Mapping[str, str]) -> float:
+        """The mean reward under the fit.
+
+        Raises:
+            ImpossibleWorld: if the choice is not one of this world's.
+            InvalidContext: if the context is not one of the campaign's.
+        """
+        chances = self.response.probabilities_of_one(context, self.choices.places(choice))
+        return sum(chance * worth for chance, worth in zip(chances, self.response.worths, strict=True))
+
+    def expected_rewards(self, contexts: Sequence[Mapping[str, ContextValue]]) -> FloatArray:
+        """The mean reward of every choice under the fit, shape (n_contexts, n_choices)."""
+        return self.response.rewards(contexts)
+
+    def best_choice(self, context: Mapping[str, ContextValue]) -> tuple[dict[str, str], float]:
+        """The choice with the largest mean reward of those that may be sent, and that reward."""
+        rewards = np.where(self.random_pmf([context])[0] > 0.0, self.expected_rewards([context])[0], -np.inf)
+        best = int(rewards.argmax())
+        return self.choices.at(best), float(rewards[best])
+
+    def uniform_value(self, context: Mapping[str, ContextValue]) -> float:
+        """The mean reward of the campaign's random policy."""
+        return float(self.random_pmf([context])[0] @ self.expected_rewards([context])[0])
+
+    def random_pmf(self, contexts: Sequence[Mapping[str, ContextValue]]) -> FloatArray:
+        """How the campaign's random policy spreads over the choices, shape (n_contexts, n_choices)."""
+        return self._random.pmf(contexts)
+
+    def out_of_fold_rewards(self, kept: IntArray) -> FloatArray:
+        """What fits that have not seen them say of some rows of the log, whatever had been sent.
+
+        Args:
+            kept: positions of the rows.
+
+        Returns:
+            Shape (n_kept, n_choices).
+        """
+        found = np.empty((len(kept), len(self.choices)))
+        for fold, response in enumerate(self.evidence.of_folds):
+            mine = np.flatnonzero(self.evidence.fold_of[kept] == fold)
+            found[mine] = response.rewards([self.rows.contexts[row] for row in kept[mine]])
+        return found
+
+    def _any_of(self, chances: Sequence[float], decision_id: str) -> list[tuple[int, int | None]]:
+        """Types that happen, each with what it happens together with; marginal probabilities stay what they are."""
+        happened: dict[int, int | None] = {}
+        for k, parent in self._order:
+            (position,) = luck(self.seed, decision_id, f"occurs {k}", 1)
+            chance = chances[k] if parent is None else given_parent(chances[k], chances[parent], parent in happened)
+            if position < chance:
+                happened[k] = parent
+        return list(happened.items())
+
+    def _one_of(self, chances: Sequence[float], decision_id: str) -> list[tuple[int, int | None]]:
+        """The one type that happens, if any: each has its own stretch of (0, 1)."""
+        (position,) = luck(self.seed, decision_id, "occurs", 1)
+        ends = list(itertools.accumulate(chances))
+        k = bisect.bisect_right(ends, position)
+        return [(k, None)] if k < len(ends) else []
+
+    def _hours(self, k: int, decision_id: str) -> float:
+        (position,) = luck(self.seed, decision_id, f"delay {k}", 1)
+        delays = self._delays[k]
+        return float(delays[int(position * len(delays))])
+
+
+def nested(labels: FloatArray) -> tuple[tuple[int, int | None], ...]:
+    """Types, each after the one it only ever happened together with (the rarest of several), if there is one.
+
+    Args:
+        labels: shape (n, n_types).
+
+    >>> nested(np.array([[1.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
+    ((0, None), (1, None), (2, 0))
+    """
+    counts, together = labels.sum(axis=0), labels.T @ labels
+    order = np.argsort(-counts, kind="stable").tolist()
+    found: list[tuple[int, int | None]] = []
+    for place, k in enumerate(order):
+        above = [j for j in order[:place] if counts[k] and together[j, k] == counts[k]]
+        found.append((k, above[-1] if above else None))
+    return tuple(found)
+
+
+def given_parent(chance: float, of_parent: float, parent_happened: bool) -> float:
+    """Probability of a type once it is known whether its parent happened: together as far as that goes.
+
+    On average over the parent it is `chance` again.
+
+    Args:
+        chance: of the type, whatever the parent does.
+        of_parent: of the parent.
+        parent_happened: or not.
+
+    >>> given_parent(0.125, 0.5, True), given_parent(0.125, 0.5, False)
+    (0.25, 0.0)
+    """
+    if parent_happened:
+        return min(1.0, chance / of_parent)
+    return max(0.0, (chance - of_parent) / (1.0 - of_parent))
