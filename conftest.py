@@ -68,7 +68,7 @@ pages = Sybil(
 )
 docstrings = Sybil(
     parsers=[DocTestParser()],
-    patterns=[f"{folder}/*.py" for folder in (*PACKAGES, "service/commands", "service/routes")],
+    patterns=[f"{folder}/*.py" for folder in (*PACKAGES, "simulator/faults", "service/commands", "service/routes")],
     document_types={".py": PythonDocStringDocument},
 )
 pytest_collect_file = (pages + docstrings).pytest()

@@ -11,6 +11,7 @@ from evaluation.audit_log import AuditLog, AuditSettings
 from evaluation.draw_audits import audit_arms, audit_calibration, audit_groups, audit_inverse
 from evaluation.drift_audit import audit_drift
 from evaluation.fairness_audit import audit_opportunity, audit_parity
+from evaluation.guidance_audit import audit_guidance
 from evaluation.population_audit import audit_population
 from evaluation.reward_audit import audit_rewards
 
@@ -21,6 +22,7 @@ AUDITS: Mapping[str, Callable[[AuditLog, AuditSettings], tuple[Audit, ...]]] = M
         "1/p": audit_inverse,
         "calibration": audit_calibration,
         "drift": audit_drift,
+        "guidance": audit_guidance,
         "population": audit_population,
         "parity": audit_parity,
         "opportunity": audit_opportunity,
@@ -40,8 +42,8 @@ def all_audits(log: AuditLog, settings: AuditSettings | None = None) -> tuple[Au
     Returns:
         At least one answer of each audit.
 
-    Caution: each audit may raise a false alarm in one honest log of twenty, so a log with nine of them raises one now and
-    then. Tests of arms, 1/p, calibration, population and fairness are for one look; groups and drift for any number.
+    Caution: each audit may raise a false alarm in one honest log of twenty, so a log with ten of them raises one now and
+    then. Tests of arms, 1/p, calibration, guidance, population and fairness are for one look; groups and drift for any number.
     """
     wanted = settings or AuditSettings()
     return tuple(audit for name in AUDITS for audit in _made(name, log, wanted))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +12,26 @@ import numpy as np
 from bandit.arrays import BoolArray
 from bandit.campaign_file import read_campaign
 from bandit.errors import UnusableStore
+from evaluation.audit import AuditVerdict
+from evaluation.audit_log import AuditSettings
 from service.chart import Curve, draw_curves
 from service.group_report import GroupReport, report_groups
+from service.provider_counts import write_counts
 from service.sample import sample_text
-from service.simulation import Send, Simulation
+from service.simulation import Send, Simulation, provider_counts
 from service.store import Store
 from service.verification import Verification, Watch, verify_store
+from simulator.faults import faults_of
 from simulator.referral_contest import ReferralContest
 from simulator.truth import Truth, value_of_choices
 
 CAMPAIGN, DATABASE, CHART, REPORT = "campaign.toml", "manyarm.db", "learning_curve.png", "report.txt"
+PROVIDER = "provider.csv"
+"""What the provider counted; written where something goes wrong on purpose."""
 SENDS_PER_CUSTOMER = 6
-DAYS = 28
+START, DAYS = datetime(2026, 1, 5, tzinfo=UTC), 28
+FAULTY_FROM = timedelta(days=14)
+"""Faults begin here, so that there is an honest half to hold the other one against."""
 RATES = {"click": 0.08, "conversion": 0.25, "unsubscribe": 0.003, "complaint": 0.0005}
 """Of a list of people who know the product: what a uniform choice would bring a send (conversions: a click)."""
 BY = "engagement_level"
@@ -34,7 +42,16 @@ WatchSends = Callable[[Iterator[list[Send]]], Iterator[list[Send]]]
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """What the demo found; the truth is known because the customers are simulated."""
+    """What the demo found; the truth is known because the customers are simulated.
+
+    Attributes:
+        folder: where its files are.
+        seed: of customers, draws and faults.
+        report: what the log says the groups earned.
+        verification: of the log; with the statistical audits and the provider's counts where there are faults.
+        learned_value, uniform_value, best_value: true reward a send in the later half of the learner's.
+        faults: what went wrong on purpose.
+    """
 
     folder: Path
     seed: int
@@ -43,14 +60,34 @@ class Demonstration:
     learned_value: float
     uniform_value: float
     best_value: float
+    faults: tuple[str, ...] = ()
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """Names of the checks that failed, and of the audits that raised an alarm."""
+        failed = [f"check {check.name}" for check in self.verification.checks if not check.passed]
+        found = [audit for audits in self.verification.audits.values() for audit in audits]
+        return (*failed, *(f"audit {audit.name}" for audit in found if audit.verdict is AuditVerdict.ALARM))
 
 
-def demonstrate(folder: Path, *, n_sends: int, seed: int, watch: WatchSends, watch_rows: Watch) -> Demonstration:
+def demonstrate(
+    folder: Path, *, n_sends: int, seed: int, watch: WatchSends, watch_rows: Watch, faults: Sequence[str] = ()
+) -> Demonstration:
     """Run the campaign, leave its files in a folder, and check its own log.
 
+    Args:
+        folder: made if it is not there.
+        n_sends: of the whole campaign.
+        seed: the same one gives the same files.
+        watch: sees the steps pass by.
+        watch_rows: sees the rows pass by that are verified.
+        faults: what goes wrong on purpose from the middle of the campaign on, as `faults_of` reads it.
+
     Raises:
+        InvalidSettings: for a fault that is none.
         UnusableStore: if the folder holds a database already: its log would be mixed with another world's.
     """
+    going_wrong = faults_of(faults, seed=seed, since=START + FAULTY_FROM)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / DATABASE
     for there in (path, folder / CAMPAIGN):
@@ -65,16 +102,23 @@ def demonstrate(folder: Path, *, n_sends: int, seed: int, watch: WatchSends, wat
         seed,
         n_customers=max(n_sends // SENDS_PER_CUSTOMER, 10),
         window=campaign.reward.window,
+        start=START,
         days=DAYS,
         rates=RATES,
     )
     salt = f"demo {seed}".encode()
     with Store(path, salt=salt, secret=salt) as store:
         log = store.open_log(campaign, world.start)
-        sends = [send for step in watch(Simulation(world, store, log).run(n_sends)) for send in step]
+        simulation = Simulation(world, store, log, faults=going_wrong)
+        sends = [send for step in watch(simulation.run(n_sends)) for send in step]
         report = report_groups(store.decisions(log), campaign, by=BY)
-        verification = verify_store(store, watch=watch_rows)
-    truth = value_of_choices(world, [s.arrival for s in sends], [s.decision.choice for s in sends])
+        if faults:
+            counts = provider_counts(sends, simulation.end_of(sends))
+            write_counts(folder / PROVIDER, counts)
+            verification = verify_store(store, watch=watch_rows, statistics=AuditSettings(), provider=counts)
+        else:
+            verification = verify_store(store, watch=watch_rows)
+    truth = _truth_of(world, sends)
     _draw(folder / CHART, sends, truth, world)
     late = _later_half_of_learner(sends)
     return Demonstration(
@@ -85,7 +129,14 @@ def demonstrate(folder: Path, *, n_sends: int, seed: int, watch: WatchSends, wat
         float(truth.values[late].mean()),
         float(truth.uniform[late].mean()),
         float(truth.best[late].mean()),
+        tuple(faults),
     )
+
+
+def _truth_of(world: ReferralContest, sends: Sequence[Send]) -> Truth:
+    """Of what really went out; nothing is worth nothing."""
+    truth = value_of_choices(world, [s.arrival for s in sends], [s.sent or s.decision.choice for s in sends])
+    return replace(truth, values=np.where([s.sent is None for s in sends], 0.0, truth.values))
 
 
 def _later_half_of_learner(sends: list[Send]) -> BoolArray:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import chain, groupby
+from itertools import chain, count, groupby
 
 from bandit.context import Context
 from bandit.decision import Decision
+from bandit.engine import Engine
+from bandit.group import Group
 from bandit.reward import Outcome
+from service.decided_again import pmfs_by
 from service.outcomes_table import record_outcome
 from service.past_sends import PastSends
+from service.provider_counts import CUSTOMERS, MESSAGES, of_arm
 from service.store import Log, Store
 from service.trainer import Trainer, engine_for
+from simulator.faults import Faults, ReportedEvent
 from simulator.rehearsal import Memory, remembered
 from simulator.world import Arrival, World
 
@@ -25,10 +31,19 @@ _AT_ONCE = 2000
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """One simulated send: who came, and what was decided."""
+    """One simulated send.
+
+    Attributes:
+        arrival: who came.
+        decision: what was decided for them, as it was drawn.
+        sent: what went out: the choice, but for a fault; None for nothing.
+        events: what the customer did, as it would be reported without a fault.
+    """
 
     arrival: Arrival
     decision: Decision
+    sent: Mapping[str, str] | None
+    events: tuple[ReportedEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,33 +54,42 @@ class Simulation:
         world: the customers and how they react.
         store, log: where everything is written.
         step: pause between two steps of the trainer; outcomes arrive in between, late as they are.
+        faults: what goes wrong on purpose.
     """
 
     world: World
     store: Store
     log: Log
     step: timedelta = timedelta(days=1)
+    faults: Faults = field(default_factory=Faults)
     _memory: Memory = field(init=False, repr=False, default_factory=dict)
 
     def run(self, n_sends: int) -> Iterator[list[Send]]:
         """Decide, react, record and learn, step by step; yields the sends of each step.
 
-        After the last send the clock goes on until every window has closed.
+        After the last send the clock goes on until every window has closed; what was to be reported later still is
+        reported then.
         """
         trainer = Trainer(self.store, self.log)
-        waiting: list[tuple[datetime, str, str]] = []
-        now: datetime | None = None
+        waiting, engine, now = _Waiting(), self._engine(), None
         for now, arrivals in self._steps(n_sends):
-            sends = self._decide(arrivals)
-            for send in sends:
-                self._react(send, waiting)
-            self._deliver(waiting, now)
+            before, engine = engine, self._engine(arrivals[0].at)
+            sends = self._decide(engine, before, arrivals)
+            waiting.add(self.faults.events([event for send in sends for event in send.events]))
+            self._deliver(waiting.due(now), now)
             trainer.step(now)
             yield sends
         if now is not None:
             end = now + self.log.campaign.reward.window
-            self._deliver(waiting, end)
+            self._deliver(waiting.due(end), end)
             trainer.step(end)
+            rest = [event for event in waiting.due(None) if event.at <= end]
+            self._deliver(rest, max([end, *(event.reported_at for event in rest)]))
+
+    def end_of(self, sends: Sequence[Send]) -> datetime:
+        """When the clock stops after these sends: a window after the end of their last step."""
+        start, last = sends[0].arrival.at, sends[-1].arrival.at
+        return start + (int((last - start) / self.step) + 1) * self.step + self.log.campaign.reward.window
 
     def _steps(self, n_sends: int) -> Iterator[tuple[datetime, list[Arrival]]]:
         """Arrivals of each step, with the time at its end."""
@@ -81,36 +105,79 @@ class Simulation:
         for step, group in groupby(chain([first], arrivals), key=number):
             yield start + (step + 1) * self.step, list(group)
 
-    def _decide(self, arrivals: Sequence[Arrival]) -> list[Send]:
-        engine, past = engine_for(self.store, self.log), PastSends(self.store, self.log)
-        sends, rows = [], []
-        for arrival in arrivals:
-            decision_id = f"{arrival.customer_id}-{arrival.at:%Y%m%dT%H%M%S%f}"
-            context = Context(arrival.context)
-            before, seen = past.to(arrival.customer_id, arrival.at)
-            decision = engine.decide(arrival.customer_id, context, decision_id=decision_id, at=arrival.at, past=before)
-            past.add(decision)
-            rows.append(self.store.row_of(decision, self.log, seen=seen))
-            sends.append(Send(remembered(self.world, arrival, decision.choice, self._memory), decision))
+    def _engine(self, at: datetime | None = None) -> Engine:
+        """Who decides now; at no time, without what a fault does to the policy."""
+        engine = engine_for(self.store, self.log)
+        if at is None:
+            return engine
+        learner = self.faults.policy(engine.policies[Group.LEARNER], at)
+        return replace(engine, policies={**engine.policies, Group.LEARNER: learner})
+
+    def _decide(self, engine: Engine, before: Engine, arrivals: Sequence[Arrival]) -> list[Send]:
+        past = PastSends(self.store, self.log)
+        decided = [self._decide_one(engine, past, arrival) for arrival in arrivals]
+        written = self.faults.rows([decision for decision, _ in decided], partial(pmfs_by, before))
+        rows = [self.store.row_of(row, self.log, seen=seen) for row, (_, seen) in zip(written, decided, strict=True)]
         self.store.add_decisions(rows)
-        return sends
+        return [self._send(arrival, decision) for arrival, (decision, _) in zip(arrivals, decided, strict=True)]
 
-    def _react(self, send: Send, waiting: list[tuple[datetime, str, str]]) -> None:
-        decision = send.decision
-        for outcome in self.world.react(send.arrival, decision.choice, decision_id=decision.decision_id):
-            heapq.heappush(waiting, (outcome.at, decision.decision_id, outcome.type))
+    def _decide_one(self, engine: Engine, past: PastSends, arrival: Arrival) -> tuple[Decision, int | None]:
+        """The decision, and the last row that was seen of the customer's past."""
+        customer_id = self.faults.known_as(arrival.customer_id, arrival.at)
+        decision_id = f"{arrival.customer_id}-{arrival.at:%Y%m%dT%H%M%S%f}"
+        before, seen = past.to(customer_id, arrival.at)
+        decision = engine.decide(
+            customer_id, Context(arrival.context), decision_id=decision_id, at=arrival.at, past=before
+        )
+        past.add(decision)
+        return decision, seen
 
-    def _deliver(self, waiting: list[tuple[datetime, str, str]], now: datetime) -> None:
-        """Record what has happened by now."""
-        due = []
-        while waiting and waiting[0][0] <= now:
-            due.append(heapq.heappop(waiting))
+    def _send(self, arrival: Arrival, decision: Decision) -> Send:
+        """What went out, and what the customer did."""
+        decision_id = decision.decision_id
+        sent = self.faults.sent(decision_id, arrival.at, decision.choice, self.world.choices)
+        if sent is None:
+            return Send(arrival, decision, None)
+        arrival = remembered(self.world, arrival, sent, self._memory)
+        outcomes = self.world.react(arrival, sent, decision_id=decision_id)
+        events = [ReportedEvent(decision_id, f"{decision_id}-{one.type}", one.type, one.at, one.at) for one in outcomes]
+        return Send(arrival, decision, sent, tuple(events))
+
+    def _deliver(self, due: Sequence[ReportedEvent], now: datetime) -> None:
+        """Record what was reported by now."""
         for first in range(0, len(due), _AT_ONCE):
             self.store.write(partial(self._record, due=due[first : first + _AT_ONCE], now=now))
 
-    def _record(
-        self, connection: sqlite3.Connection, *, due: Sequence[tuple[datetime, str, str]], now: datetime
-    ) -> None:
-        for at, decision_id, kind in due:
-            outcome = Outcome(f"{decision_id}-{kind}", decision_id, kind, at)
+    def _record(self, connection: sqlite3.Connection, *, due: Sequence[ReportedEvent], now: datetime) -> None:
+        for event in due:
+            outcome = Outcome(event.event_id, event.decision_id, event.type, event.at)
             record_outcome(connection, outcome, self.store.reward_of, now)
+
+
+def provider_counts(sends: Sequence[Send], until: datetime) -> dict[str, int]:
+    """What the provider counts until then: messages that went out, to whom, by arm, and what people did, faults or not."""
+    gone = [send for send in sends if send.sent is not None]
+    arms = Counter(of_arm(name, arm) for send in gone for name, arm in (send.sent or {}).items())
+    happened = Counter(event.type for send in gone for event in send.events if event.at <= until)
+    customers = len({send.arrival.customer_id for send in gone})
+    return {MESSAGES: len(gone), CUSTOMERS: customers, **dict(sorted(happened.items())), **dict(sorted(arms.items()))}
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Events that nobody has reported yet, in the order in which they will be; ties in the order in which they came."""
+
+    _heap: list[tuple[datetime, int, ReportedEvent]] = field(default_factory=list)
+    _number: Iterator[int] = field(default_factory=count)
+
+    def add(self, events: Sequence[ReportedEvent]) -> None:
+        """More of them."""
+        for event in events:
+            heapq.heappush(self._heap, (event.reported_at, next(self._number), event))
+
+    def due(self, now: datetime | None) -> list[ReportedEvent]:
+        """Those reported by now, which wait no longer; all of them at no time."""
+        found = []
+        while self._heap and (now is None or self._heap[0][0] <= now):
+            found.append(heapq.heappop(self._heap)[2])
+        return found

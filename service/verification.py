@@ -22,6 +22,7 @@ from evaluation.verify import Check, Recomputation, verify_rows
 from policies.registry import group_policies
 from service.integrity import check_chain, check_rewards, check_snapshots
 from service.past_sends import sends_before
+from service.provider_counts import check_provider
 from service.snapshots_table import load_snapshot
 from service.statistical_audit import AuditRows, reports_of
 from service.store import Log, Store
@@ -50,7 +51,11 @@ class Verification:
 
 
 def verify_store(
-    store: Store, *, watch: Watch = lambda rows: rows, statistics: AuditSettings | None = None
+    store: Store,
+    *,
+    watch: Watch = lambda rows: rows,
+    statistics: AuditSettings | None = None,
+    provider: Mapping[str, int] | None = None,
 ) -> Verification:
     """Check everything there is in a store; nothing is changed and nothing is raised for a bad row.
 
@@ -58,6 +63,10 @@ def verify_store(
         store: with any number of logs.
         watch: sees the rows that pass by.
         statistics: how to make the statistical audits as well; None leaves them out.
+        provider: what the provider counted of the newest log; None leaves it out. See `check_provider`.
+
+    Raises:
+        UnusableLog: if the provider counted something that is not in the log.
     """
     reader = store.reader()
     checks = [check_chain(reader)]
@@ -71,6 +80,8 @@ def verify_store(
         for check in found:
             check.name = check.name if len(logs) == 1 else f"{check.name} (log {log.log_id})"
         checks += found
+    if provider is not None and logs:
+        checks.append(check_provider(store, logs[-1], provider))
     return Verification(tuple(checks), n_rows, audits)
 
 

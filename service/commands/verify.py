@@ -12,6 +12,7 @@ from bandit.log import LoggedDecision
 from evaluation.audit import AuditVerdict
 from evaluation.audit_log import AuditSettings
 from service.commands.options import Moment, answer, db_option, existing, json_option, progress
+from service.provider_counts import read_counts
 from service.statistical_audit import audits_document, audits_text
 from service.verification import Verification, verify_store
 
@@ -26,9 +27,21 @@ from service.verification import Verification, verify_store
     type=Moment(),
     help="With --statistics: the population before this time is the reference; without it, the first half of the rows.",
 )
+@click.option(
+    "--provider",
+    type=click.Path(path_type=Path),
+    help="What the provider counted: a table with what (sent, customers, an outcome, dimension=arm) and count.",
+)
 @json_option
 @click.pass_context
-def verify(ctx: click.Context, db: Path, statistics: bool, earlier_until: datetime | None, as_json: bool) -> None:
+def verify(
+    ctx: click.Context,
+    db: Path,
+    statistics: bool,
+    earlier_until: datetime | None,
+    provider: Path | None,
+    as_json: bool,
+) -> None:
     """Recompute every pmf and every draw, and check chain, rewards, snapshots and groups; exit 1 if anything fails.
 
     Alarms of --statistics count as a failure only where the log itself is wrong beyond chance (1 in 10,000).
@@ -36,8 +49,9 @@ def verify(ctx: click.Context, db: Path, statistics: bool, earlier_until: dateti
     if earlier_until and not statistics:
         raise click.UsageError("--earlier-until goes with --statistics.")
     settings = AuditSettings(earlier_until=earlier_until) if statistics else None
+    counts = read_counts(provider) if provider else None
     with existing(db) as store:
-        found = verify_store(store, watch=_with_progress, statistics=settings)
+        found = verify_store(store, watch=_with_progress, statistics=settings, provider=counts)
     answer(document_of(found), text_of(found), as_json=as_json)
     ctx.exit(0 if found.passed else 1)
 

@@ -1,0 +1,110 @@
+"""What the provider counted, held against the log: messages, customers, messages by arm, outcomes by type.
+
+Nothing in a log says that an event never reached it, or that another message went out than the one chosen. The provider's
+own numbers do, and every provider exports them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+
+from bandit.errors import UnusableLog
+from bandit.reward import State
+from evaluation.verify import Check
+from service.store import Log, Store
+from service.table import read_rows
+from service.table_writer import write_rows
+
+MESSAGES, CUSTOMERS = "sent", "customers"
+MOST_APART = 0.01
+"""Share by which a count may differ: reports are on their way while one counts."""
+
+_NOT_VOID = "log_id = ? AND state <> ?"
+_SCHEMA = pa.schema([("what", pa.string()), ("count", pa.int64())])
+
+
+def counts_in_log(store: Store, log: Log) -> dict[str, int]:
+    """Messages that should have gone out, and what was reported of them.
+
+    Returns:
+        `sent`, `customers`, each type of outcome, and `dimension=arm` for each arm.
+    """
+    reader, those = store.reader(), (log.log_id, State.VOID.value)
+    (sent, customers) = reader.execute(
+        f"SELECT count(*), count(DISTINCT customer_key) FROM decisions WHERE {_NOT_VOID}",  # noqa: S608
+        those,
+    ).fetchone()
+    counts = {MESSAGES: sent, CUSTOMERS: customers} | dict.fromkeys(log.campaign.reward.types, 0)
+    counts |= dict(
+        reader.execute(
+            "SELECT o.type, count(*) FROM outcomes o JOIN decisions d ON d.decision_id = o.decision_id "
+            "WHERE d.log_id = ? GROUP BY o.type",
+            (log.log_id,),
+        ).fetchall()
+    )
+    for d, dimension in enumerate(log.campaign.dimensions):
+        query = f"SELECT json_extract(arms, '$[{d}]'), count(*) FROM decisions WHERE {_NOT_VOID} GROUP BY 1"  # noqa: S608
+        found = dict(reader.execute(query, those).fetchall())
+        counts |= {of_arm(dimension.name, arm): found.get(arm, 0) for arm in dimension.ids}
+    return counts
+
+
+def of_arm(dimension: str, arm: str) -> str:
+    """The name of an arm's count.
+
+    >>> of_arm("cta", "join")
+    'cta=join'
+    """
+    return f"{dimension}={arm}"
+
+
+def check_provider(store: Store, log: Log, given: Mapping[str, int]) -> Check:
+    """Whether the log holds what the provider counted, to within a hundredth.
+
+    Args:
+        store: with the log.
+        log: the campaign's; counts are of all of it.
+        given: the provider's counts, some of the names of `counts_in_log`.
+
+    Raises:
+        UnusableLog: for a name that is none of them.
+    """
+    check = Check("provider", f"the log holds what the provider counted, to within {MOST_APART:.0%}")
+    found = counts_in_log(store, log)
+    for name, count in given.items():
+        if name not in found:
+            raise UnusableLog(
+                f"the provider's count {name!r} is of nothing in the log. Count some of {', '.join(found)}."
+            )
+        check.n_checked += 1
+        gap = found[name] - count
+        if abs(gap) > MOST_APART * max(count, found[name]):
+            check.fail(f"{name}: the provider counts {count}, the log {found[name]} ({gap:+d})")
+    return check
+
+
+def read_counts(path: Path) -> dict[str, int]:
+    """A table with the columns what and count.
+
+    Raises:
+        UnusableLog: if it has other columns, or a count is no whole number of at least 0.
+    """
+    return dict(_count_of(path, number, row) for number, row in enumerate(read_rows(path), start=1))
+
+
+def write_counts(path: Path, counts: Mapping[str, int]) -> None:
+    """The table that `read_counts` reads."""
+    write_rows(path, _SCHEMA, ({"what": name, "count": count} for name, count in counts.items()))
+
+
+def _count_of(path: Path, number: int, row: Mapping[str, object]) -> tuple[str, int]:
+    what, count = row.get("what"), str(row.get("count", ""))
+    if not what or not count.isdecimal():
+        raise UnusableLog(
+            f"{path}, row {number}: what is {what!r}, count {count!r}. Give two columns: what (sent, customers, a type of "
+            "outcome, or dimension=arm) and count, a whole number of at least 0."
+        )
+    return str(what), int(count)
