@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from bandit.features import CONTEXT, FeatureSpace
 from bandit.learner import TrainingRow
+from bandit.regressors import VwRegressors
 from bandit.scaling import Scaling
-from bandit.vw import HashedFeature, VwRegressors
+from bandit.vw import HashedFeature
 from bandit.wear_out import WEAR, WearOut, latest
 
 
@@ -46,15 +47,20 @@ class Bank:
         parts = zip(self._context, scaling.means, scaling.scales, strict=True)
         self._resting = [(hashed, -mean * scale) for hashed, mean, scale in parts]
 
-    def learn(self, row: TrainingRow, labels: Sequence[float], weights: Sequence[float] | None = None) -> list[float]:
-        """One example for every model; returns what each predicted before it learned, on its linear scale.
+    def learn_many(
+        self,
+        rows: Sequence[TrainingRow],
+        labels: Sequence[Sequence[float]],
+        weights: Sequence[Sequence[float]] | None = None,
+    ) -> list[list[float]]:
+        """One example a row for every model; returns what each predicted before it learned, on its linear scale.
 
         Args:
-            row: the features.
-            labels: one a model.
+            rows: the features, in order.
+            labels: for each row one a model.
             weights: how many times each model counts the row; once by default.
         """
-        return self.vw.learn(self._namespaces(row), labels, weights)
+        return self.vw.learn_many([self._namespaces(row) for row in rows], labels, weights)
 
     def predict(self, row: TrainingRow) -> list[float]:
         """Every model's linear prediction for a whole choice; changes no state."""

@@ -34,7 +34,9 @@ class BootstrapOptions:
     """What `[learner]` may set for this learner."""
 
     members: int = option(10, "regressors kept; each costs as much time and memory as one", low=2, high=100)
-    learning_rate: float = option(0.1, "how far the first send moves a weight, later ones less", low=1e-6, high=100.0)
+    learning_rate: float = option(
+        0.1, "how far the first send moves a weight, later ones less", low=1e-6, high=100.0, searched=(0.01, 1.0)
+    )
     bits: int = option(0, "Vowpal Wabbit's -b; 0 chooses from the campaign", high=28)
 
     def __post_init__(self) -> None:
@@ -93,6 +95,13 @@ class MemberScorer(CompiledScorer):
         del offered
         rates = expit(self.linear(state, dimension))
         members = np.tensordot(self._outcome_worths, rates.reshape(-1, self._n_members, rates.shape[-1]), axes=1)
+        return Estimates(members.mean(axis=0), self.n_learned, None, self.spread, members)
+
+    def estimates_of(self, linear: FloatArray) -> Estimates:
+        """The same for many customers at once; see `CompiledScorer.estimates_of`."""
+        rates = expit(linear).reshape(len(linear), -1, self._n_members, linear.shape[-1])
+        terms = (worth * rates[:, kind] for kind, worth in enumerate(self._outcome_worths.tolist()))
+        members = np.asarray(sum(terms)).transpose(1, 0, 2)
         return Estimates(members.mean(axis=0), self.n_learned, None, self.spread, members)
 
     def _reward_spread(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from bandit.dimension import Dimension
 from bandit.group import Groups
@@ -40,7 +41,8 @@ class Campaign:
     """A checked campaign; make one with `bandit.load_campaign` or `bandit.read_campaign`.
 
     `content_hash` covers what the file says and not how it is laid out: comments, spaces and the order of keys do not
-    change it, everything else begins a new log. `wear_out` is None where the file does not ask for it.
+    change it, everything else begins a new log. `wear_out` and `learn_every`, the time between two steps of the trainer,
+    are None where the file does not ask for them.
     """
 
     id: str
@@ -54,6 +56,7 @@ class Campaign:
     wear_out: WearOut | None = None
     content_hash: str = ""
     toml: str = field(default="", repr=False)
+    learn_every: timedelta | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ from bandit.schema import BooleanField, CategoricalField, ContextField, NumericF
 from bandit.wear_out import LONGEST, SHORTEST, WearOut
 
 WIDEST = 1e15
+LONGEST_PAUSE = timedelta(days=30)
 SECTIONS = ("campaign", "context", "reward", "groups", "policy", "learner", "wear_out", "dimension")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
@@ -58,7 +59,8 @@ def read_campaign(text: str, *, source: str = "campaign.toml") -> Campaign:
     head = root.table("campaign")
     campaign_id = _name(head, "id")
     timezone = _timezone(head)
-    head.refuse_the_rest(("id", "timezone"))
+    learn_every = _learn_every(head)
+    head.refuse_the_rest(("id", "timezone", "learn_every"))
     schema = _schema(root.table("context"))
     reward = _reward(root.table("reward"))
     policy, learner = _policy(root.table("policy")), _learner(root.table("learner"))
@@ -70,9 +72,8 @@ def read_campaign(text: str, *, source: str = "campaign.toml") -> Campaign:
     if faults:
         raise InvalidCampaign(faults, source)
     content_hash = content_hash_of(tables)
-    return Campaign(
-        campaign_id, schema, dimensions, reward, groups, policy, learner, timezone, wear_out, content_hash, text
-    )
+    parts = (campaign_id, schema, dimensions, reward, groups, policy, learner, timezone, wear_out, content_hash, text)
+    return Campaign(*parts, learn_every=learn_every)
 
 
 def content_hash_of(tables: dict[str, object]) -> str:
@@ -101,6 +102,17 @@ def _timezone(table: Reader) -> str:
     if name and not (name == "UTC" or (is_place and name in available_timezones())):
         table.fault("timezone", name, wanted)
     return name
+
+
+def _learn_every(table: Reader) -> timedelta | None:
+    wanted = "a duration of 1 minute to 30 days, such as 6h: the time between two steps of the trainer"
+    if "learn_every" not in table.names():
+        return None
+    text = table.text("learn_every", wanted=wanted)
+    pause = parse_window(text)
+    if text and not (pause and pause <= LONGEST_PAUSE):
+        table.fault("learn_every", text, wanted)
+    return pause
 
 
 def _schema(table: Reader) -> Schema:

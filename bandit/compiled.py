@@ -164,14 +164,15 @@ class CompiledScorer:
         "_constant",
         "_context",
         "_first",
-        "_logistic",
         "_pairs",
-        "_sequential",
         "_shape",
-        "_worn",
-        "_worths",
+        "logistic",
         "n_learned",
+        "sequential",
         "spread",
+        "tables",
+        "worn",
+        "worths",
     )
 
     def __init__(
@@ -185,16 +186,16 @@ class CompiledScorer:
         sequential: bool,
         wear_out: WearOut | None = None,
     ) -> None:
-        self._shape = tables.constant.shape
-        self._worn = tables.worn(wear_out, worths)
+        self.tables, self._shape = tables, tables.constant.shape
+        self.worn = tables.worn(wear_out, worths)
         self._constant = tables.constant.ravel()
         self._context = tables.context.reshape(len(tables.context), self._constant.size)
         self._pairs = tables.pairs
         self._first = tuple(blocks_of(tables.sizes))
-        self._worths = np.asarray(worths, dtype=np.float64)
-        self._logistic = logistic
+        self.worths = np.asarray(worths, dtype=np.float64)
+        self.logistic = logistic
         self._bounds = bounds
-        self._sequential = sequential
+        self.sequential = sequential
         self.spread = self._reward_spread()
         self.n_learned = n_learned
 
@@ -205,9 +206,9 @@ class CompiledScorer:
         (Bhatia and Davis, 2000).
         """
         linear = self.level
-        if self._logistic:
+        if self.logistic:
             rates = expit(linear)
-            variance = float(np.dot(self._worths**2, rates * (1.0 - rates)))
+            variance = float(np.dot(self.worths**2, rates * (1.0 - rates)))
         else:
             low, high = self._bounds
             mean = min(max(float(linear[0]), low), high)
@@ -220,8 +221,8 @@ class CompiledScorer:
             return self._constant.reshape(self._shape)
         rows = self._context.take(context.indices, axis=0)
         linear: FloatArray = (np.dot(context.weights, rows) + self._constant).reshape(self._shape)
-        if self._worn and context.exposures:
-            for column, sums in self._worn.added(context.exposures):
+        if self.worn and context.exposures:
+            for column, sums in self.worn.added(context.exposures):
                 linear[:, column] += sums
         return linear
 
@@ -229,9 +230,20 @@ class CompiledScorer:
         """Scores of a dimension's arms given the picks so far, shape (n_arms,)."""
         del offered
         linear = self.linear(state, dimension)
-        if self._logistic:
-            return Estimates(np.dot(self._worths, expit(linear)), self.n_learned, None, self.spread)
-        return Estimates(np.dot(self._worths, linear).clip(*self._bounds), self.n_learned, None, self.spread)
+        if self.logistic:
+            return Estimates(np.dot(self.worths, expit(linear)), self.n_learned, None, self.spread)
+        return Estimates(np.dot(self.worths, linear).clip(*self._bounds), self.n_learned, None, self.spread)
+
+    def estimates_of(self, linear: FloatArray) -> Estimates:
+        """The same for many customers at once, from linear predictions of shape (n, n_models, n_arms)."""
+        return Estimates(self.means(linear), self.n_learned, None, self.spread)
+
+    def means(self, linear: FloatArray) -> FloatArray:
+        """Expected rewards, shape (n, n_arms)."""
+        values = expit(linear) if self.logistic else linear
+        # Summed in order and not by a product of matrices: equal arms must score the same to the last bit.
+        found = np.asarray(sum(worth * values[:, model] for model, worth in enumerate(self.worths.tolist())))
+        return found if self.logistic else found.clip(*self._bounds)
 
     def linear(self, state: FloatArray, dimension: int) -> FloatArray:
         """Linear predictions of a dimension's arms given the picks so far, shape (n_models, n_arms)."""
@@ -252,7 +264,7 @@ class CompiledScorer:
     def after(self, state: FloatArray, dimension: int, pick: int) -> FloatArray:
         """Move the picked arm's column into column 0, and its pair terms into the arms not yet picked."""
         column = self._first[dimension].start + pick
-        if not self._sequential:
+        if not self.sequential:
             # Nobody looks at earlier picks, but the whole choice is worth what all of them say.
             picked = state.copy()
             picked[:, self._first[dimension]] = state[:, column, None]
@@ -263,9 +275,7 @@ class CompiledScorer:
 
     def scores(self, states: FloatArray, dimension: int) -> FloatArray:
         """Scores of a dimension's arms for many states at once: (n_states, n_models, 1 + n_arms) to (n_states, n_arms)."""
-        linear = states[:, :, self._first[dimension]] + states[:, :, :1]
-        found: FloatArray = np.einsum("m,smk->sk", self._worths, expit(linear) if self._logistic else linear)
-        return found if self._logistic else found.clip(*self._bounds)
+        return self.means(states[:, :, self._first[dimension]] + states[:, :, :1])
 
     def branches(self, states: FloatArray, dimension: int) -> FloatArray:
         """The state after each arm of a dimension, for many states at once, arms in order within each state.
@@ -275,7 +285,7 @@ class CompiledScorer:
         block = self._first[dimension]
         size = block.stop - block.start
         moved: FloatArray = np.repeat(states, size, axis=0)
-        if self._sequential:
+        if self.sequential:
             moved += np.tile(self._pairs[block.start - 1 : block.stop - 1], (len(states), 1, 1))
             moved[:, :, 0] += states[:, :, block].transpose(0, 2, 1).reshape(len(moved), -1)
         return moved
@@ -283,9 +293,9 @@ class CompiledScorer:
     def whole(self, state: FloatArray, dimension: int, pick: int) -> float:
         """Expected reward of the whole choice, given the state before its last pick."""
         linear = state[:, 0] + state[:, self._first[dimension].start + pick]
-        if not self._sequential:
+        if not self.sequential:
             # Every earlier dimension's columns hold the picked arm's term; one of each is enough.
             linear = linear + sum(state[:, block.start] for block in self._first[:dimension])
-        if self._logistic:
-            return float(np.dot(self._worths, expit(linear)))
-        return float(np.dot(self._worths, linear).clip(*self._bounds))
+        if self.logistic:
+            return float(np.dot(self.worths, expit(linear)))
+        return float(np.dot(self.worths, linear).clip(*self._bounds))

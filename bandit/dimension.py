@@ -59,6 +59,11 @@ class Dimension:
     def __contains__(self, arm_id: str) -> bool:
         return arm_id in self._index
 
+    @property
+    def places(self) -> Mapping[str, int]:
+        """Position of each arm by its id."""
+        return self._index
+
     def index_of(self, arm_id: str) -> int:
         """Position of an arm in the campaign's order."""
         return self._index[arm_id]

@@ -9,8 +9,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandit.arrays import FloatArray
 
 SALT_BYTES = 16
 
@@ -28,6 +33,24 @@ def position_of(*parts: str, salt: bytes) -> float:
     return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
 
 
+def positions_of(before: str, names: Iterable[str], *after: str, salt: bytes) -> list[float]:
+    """The same for many names between parts that all have in common, in half the time.
+
+    >>> positions_of("contest", ["d1", "d2"], "subject", salt=b"pepper")[1] == position_of(
+    ...     "contest", "d2", "subject", salt=b"pepper"
+    ... )
+    True
+    """
+    begun = hashlib.blake2b(f"{len(before)}:{before}".encode(), digest_size=8, key=salt)
+    ending = "".join([f"{len(part)}:{part}" for part in after])
+    found = []
+    for name in names:
+        hashed = begun.copy()
+        hashed.update(f"{len(name)}:{name}{ending}".encode())
+        found.append((int.from_bytes(hashed.digest(), "big") >> 11) * 2.0**-53)
+    return found
+
+
 def draw(probabilities: Sequence[float], position: float) -> int:
     """The arm whose share of [0, 1) holds the position; arms of probability 0 are never drawn.
 
@@ -43,6 +66,23 @@ def draw(probabilities: Sequence[float], position: float) -> int:
         return arm
     # The sum fell short of 1 by rounding, and the position is above it: the last arm that can be drawn.
     return max(index for index, probability in enumerate(probabilities) if probability > 0.0)
+
+
+def draw_many(probabilities: FloatArray, positions: FloatArray) -> NDArray[np.int64]:
+    """The same for many draws, each from a distribution of its own.
+
+    Args:
+        probabilities: shape (n, n_arms).
+        positions: shape (n,).
+
+    >>> draw_many(np.array([[0.5, 0.0, 0.5]] * 4), np.array([0.0, 0.4999, 0.5, 0.9999])).tolist()
+    [0, 0, 2, 2]
+    """
+    n_arms = probabilities.shape[1]
+    arms: NDArray[np.int64] = (np.cumsum(probabilities, axis=1) <= positions[:, None]).sum(axis=1)
+    for short in np.flatnonzero(arms == n_arms):
+        arms[short] = np.flatnonzero(probabilities[short] > 0.0)[-1]
+    return arms
 
 
 def keyed_hmac(secret: bytes) -> hmac.HMAC:

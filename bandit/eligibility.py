@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bandit.arrays import BoolArray
 from bandit.context import ContextValue
@@ -47,6 +48,38 @@ class Eligibility:
         if len(removed) == len(ids):
             raise NoEligibleArm(_nothing_left(self._dimensions[dimension], removals))
         return tuple(position for position, arm in enumerate(ids) if arm not in removed)
+
+    def offered_to_many(
+        self, dimension: int, contexts: Sequence[Mapping[str, ContextValue]], picks: NDArray[np.int64]
+    ) -> BoolArray:
+        """The same for many customers at once, as masks.
+
+        Args:
+            dimension: whose arms.
+            contexts: of each customer.
+            picks: shape (n, n_dimensions); those of earlier dimensions are read.
+
+        Returns:
+            shape (n, n_arms).
+
+        Raises:
+            NoEligibleArm: for the first customer to whom rules leave nothing.
+        """
+        if not self._ruled[dimension]:
+            return np.ones((len(contexts), len(self._all[dimension])), dtype=np.bool_)
+        arms = self._dimensions[dimension].arms
+        asked = sorted({name for arm in arms for name in arm.when})
+        places = [
+            d for d, one in enumerate(self._dimensions[:dimension]) if any(one.name in arm.requires for arm in arms)
+        ]
+        found: dict[tuple[object, ...], BoolArray] = {}
+        masks = []
+        for context, earlier in zip(contexts, picks[:, :dimension].tolist(), strict=True):
+            key = (*[context[name] for name in asked], *[earlier[d] for d in places])
+            if key not in found:
+                found[key] = self.mask(dimension, context, earlier)
+            masks.append(found[key])
+        return np.array(masks)
 
     def mask(self, dimension: int, context: Mapping[str, ContextValue], picks: Sequence[int]) -> BoolArray:
         """The same as an array.

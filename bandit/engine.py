@@ -100,7 +100,7 @@ class Engine:
             NoEligibleArm: if rules leave a dimension empty; names each rule.
         """
         check_ids(customer_id, decision_id)
-        _require_zone(at)
+        require_zone(at)
         encoded = self.campaign.schema.encode(context)
         if self.campaign.wear_out:
             encoded = encoded._replace(exposures=self._exposures(self.campaign.wear_out, past, at))
@@ -215,7 +215,12 @@ def check_ids(customer_id: str, decision_id: str) -> None:
             )
 
 
-def _require_zone(at: datetime) -> None:
+def require_zone(at: datetime) -> None:
+    """Refuse a time without a zone.
+
+    Raises:
+        InvalidContext: because a window cannot be counted from it.
+    """
     if at.tzinfo is None:
         raise InvalidContext(
             f"time {at.isoformat()} has no zone; a window cannot be counted from it. Add one, such as Z."

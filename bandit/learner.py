@@ -50,6 +50,9 @@ class Learner(Protocol):
     def learn(self, row: TrainingRow) -> None:
         """Learn from one matured decision."""
 
+    def learn_many(self, rows: Sequence[TrainingRow]) -> None:
+        """The same for many, in order: what comes out is what `learn` makes of them one by one, sooner."""
+
     def snapshot(self, *, watermark: int) -> Snapshot:
         """Freeze what was learned so far."""
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from bandit.bootstrap import BOOTSTRAP
+from typing import Any
+
+from bandit.bootstrap import BOOTSTRAP, BootstrapOptions
 from bandit.campaign import LearnerSpec
 from bandit.errors import MismatchedPolicy
 from bandit.estimates import Need
 from bandit.fault import Fault, shown
 from bandit.learner import LearnerKind
-from bandit.native import NATIVE
-from bandit.regression import REGRESSION
+from bandit.native import NATIVE, NativeOptions
+from bandit.regression import REGRESSION, RegressionOptions
 
 LEARNERS: dict[str, LearnerKind] = {kind.name: kind for kind in (REGRESSION, BOOTSTRAP, NATIVE)}
 """What `[learner] name` may be."""
+LEARNER_OPTIONS: dict[str, type[Any]] = {
+    REGRESSION.name: RegressionOptions,
+    BOOTSTRAP.name: BootstrapOptions,
+    NATIVE.name: NativeOptions,
+}
+"""Where the options of each are declared."""
 
 
 def learner_faults(spec: LearnerSpec, needs: Need, *, wears: bool = False) -> list[Fault]:

@@ -44,7 +44,7 @@ class NativeOptions:
     """What `[learner]` may set for this learner."""
 
     explorer: str = option("squarecb", "which of VW's explorers", among=tuple(EXPLORERS))
-    learning_rate: float = option(0.5, "Vowpal Wabbit's -l", low=1e-6, high=100.0)
+    learning_rate: float = option(0.5, "Vowpal Wabbit's -l", low=1e-6, high=100.0, searched=(0.01, 2.0))
     epsilon: float = option(0.05, "share of uniform draws (epsilon-greedy, bag, cover, rnd)", high=1.0)
     gamma_scale: float = option(1000.0, "exploitation (squarecb)", low=1e-6)
     temper: float = option(100.0, "how sharply scores are told apart (softmax's lambda)")
@@ -110,6 +110,11 @@ class NativeLearner:
                 propensity=row.propensities[d],
             )
         self.n_learned += 1
+
+    def learn_many(self, rows: Sequence[TrainingRow]) -> None:
+        """The same for many rows, in order."""
+        for row in rows:
+            self.learn(row)
 
     def snapshot(self, *, watermark: int) -> Snapshot:
         """Freeze the model."""

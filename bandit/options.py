@@ -13,7 +13,15 @@ from bandit.fault import Fault, is_number, shown
 Owner = TypeVar("Owner")
 
 
-def option(default: Option, means: str, *, low: float = 0.0, high: float = 1e12, among: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - what dataclasses.field returns
+def option(
+    default: Option,
+    means: str,
+    *,
+    low: float = 0.0,
+    high: float = 1e12,
+    among: tuple[str, ...] = (),
+    searched: tuple[float, float] | None = None,
+) -> Any:  # noqa: ANN401 - what dataclasses.field returns
     """A dataclass field that the campaign file may set.
 
     Args:
@@ -21,9 +29,12 @@ def option(default: Option, means: str, *, low: float = 0.0, high: float = 1e12,
         means: what it does, with its unit, for the docs.
         low: least number accepted.
         high: largest number accepted.
-        among: the texts accepted, for an option that is a text.
+        among: the texts accepted, for an option that is a text; all of them are searched when a campaign is tuned.
+        searched: the range of a number that is searched when a campaign is tuned; None leaves it as it is. A default
+            outside the range, such as a 0 with a meaning of its own, is tried as well.
     """
-    return field(default=default, metadata={"means": means, "low": low, "high": high, "among": among})
+    known = {"means": means, "low": low, "high": high, "among": among, "searched": searched}
+    return field(default=default, metadata=known)
 
 
 def declared(owner: type[Any]) -> dict[str, Field[Any]]:

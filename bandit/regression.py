@@ -8,7 +8,7 @@ side by side (`bandit.candidates`), and the one that predicts best serves (`band
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bandit.bank import Bank
@@ -46,9 +46,14 @@ class RegressionOptions:
         "outcomes", "one logistic model an outcome type, or one model of the reward", among=("outcomes", "reward")
     )
     learning_rate: float = option(
-        0.0, "how far the first send moves a weight, later ones less; 0 lets candidates compete", high=100.0
+        0.0,
+        "how far the first send moves a weight, later ones less; 0 lets candidates compete",
+        high=100.0,
+        searched=(0.01, 1.0),
     )
-    l2: float = option(0.0, "Vowpal Wabbit's --l2: pull of the weights towards 0 at each send", high=1.0)
+    l2: float = option(
+        0.0, "Vowpal Wabbit's --l2: pull of the weights towards 0 at each send", high=1.0, searched=(1e-6, 1e-3)
+    )
     bits: int = option(0, "Vowpal Wabbit's -b: log2 of the table of weights; 0 chooses from the campaign", high=28)
 
     def __post_init__(self) -> None:
@@ -84,10 +89,19 @@ class RegressionLearner:
 
     def learn(self, row: TrainingRow) -> None:
         """One example for each model."""
+        self.learn_many([row])
+
+    def learn_many(self, rows: Sequence[TrainingRow]) -> None:
+        """The same for many rows, in order."""
+        for at, row in enumerate(rows):
+            if self._trial:
+                self._trial.learn_many(rows[at:])
+                self.n_learned += len(rows) - at
+                return
+            self._keep_back(row)
+
+    def _keep_back(self, row: TrainingRow) -> None:
         self.n_learned += 1
-        if self._trial:
-            self._trial.learn(row)
-            return
         self._kept_back.append(row)
         self._seen = [a + b for a, b in zip(self._seen or [0.0] * len(row.labels), row.labels, strict=True)]
         if self._says_where_to_start():

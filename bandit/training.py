@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from bandit.campaign import Campaign
 from bandit.group import Group
 from bandit.learner import LearnerKind, TrainingRow
 from bandit.log import LoggedDecision, encoded_context
 from bandit.snapshot import Snapshot
+
+AT_ONCE = 1024
+"""Rows that are held in memory before they are learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,8 @@ def train(campaign: Campaign, kind: LearnerKind, parent: Snapshot | None, rows: 
         A snapshot whose watermark is the last row's number; None if there was no row.
     """
     learner = kind.resume(campaign, parent) if parent else kind.fresh(campaign)
-    watermark = None
-    for row in rows:
-        if is_trained_on(row.decision):
-            learner.learn(training_row(campaign, row))
-        watermark = row.number
+    watermark, left = None, iter(rows)
+    while some := list(islice(left, AT_ONCE)):
+        learner.learn_many([training_row(campaign, row) for row in some if is_trained_on(row.decision)])
+        watermark = some[-1].number
     return None if watermark is None else learner.snapshot(watermark=watermark)

@@ -91,8 +91,7 @@ class Trial:
         arguments = [f"{c.arguments(start, task.bounds)} {task.shared}" for start in starts for c in task.candidates]
         validation = Validation([candidate.name for candidate in task.candidates], first=first)
         trial = cls(task, scaling, Bank(task.space, scaling, arguments, wear_out=task.wear_out), validation)
-        for row in rows:
-            trial.learn(row)
+        trial.learn_many(rows)
         return trial
 
     @classmethod
@@ -110,15 +109,22 @@ class Trial:
 
     def learn(self, row: TrainingRow) -> None:
         """Predict, score, learn: every candidate the same row."""
-        n, labels = len(self._task.candidates), self._task.labels(row)
-        every = [label for label in labels for _ in range(n)]
+        self.learn_many([row])
+
+    def learn_many(self, rows: Sequence[TrainingRow]) -> None:
+        """The same for many rows in order; it comes to the same, in half the time."""
+        n, labels = len(self._task.candidates), [self._task.labels(row) for row in rows]
+        every = [[label for label in row for _ in range(n)] for row in labels]
         if self._task.resampled:
-            self.validation.n_rows += 1
-            self._bank.learn(row, every, resample_counts(self.validation.n_rows, n) * len(labels))
+            first = self.validation.n_rows + 1
+            self.validation.n_rows += len(rows)
+            counts = [resample_counts(first + k, n) * self._task.n_models for k in range(len(rows))]
+            self._bank.learn_many(rows, every, counts)
             return
-        linear = self._bank.learn(row, every)
+        linear = self._bank.learn_many(rows, every)
         if n > 1:
-            self.validation.add([self._loss(labels, linear[position::n]) for position in range(n)])
+            for row, predicted in zip(labels, linear, strict=True):
+                self.validation.add([self._loss(row, predicted[position::n]) for position in range(n)])
 
     @property
     def arguments(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The only module that speaks Vowpal Wabbit: costs, label texts, hashes, owned examples.
+"""The only module that loads Vowpal Wabbit: costs, label texts, hashes, owned examples.
 
 Features go in as hashed numbers, never as text lines, so that no arm text can break out of its place. Costs exist only
 here (cost = -reward). The private calls are those of vowpalwabbit 9.11.9, hence its pin.
@@ -6,11 +6,9 @@ here (cost = -reward). The private calls are those of vowpalwabbit 9.11.9, hence
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,8 @@ HashedFeature = tuple[int, float]
 Namespaces = Sequence[tuple[str, Sequence[HashedFeature]]]
 """Letter and hashed features of each namespace of one example."""
 
-_vw = pyvw.pylibvw.vw
+calls = pyvw.pylibvw.vw
+"""Vowpal Wabbit's own functions: `learn` and `predict` of a workspace and an example, without the checks of `pyvw`."""
 _make_known = pyvw.pylibvw.example.push_namespace
 PMF_TOLERANCE = 1e-5
 LARGEST = 1e30
@@ -63,107 +62,26 @@ class VwModel:
         example.setup_example()
         return example
 
-    def fill(self, example: Any, used: set[str], namespaces: Namespaces) -> None:  # noqa: ANN401
+    def fill(self, example: Any, used: dict[str, bool], namespaces: Namespaces) -> None:  # noqa: ANN401
         """Replace the contents of an owned example; several times as fast as making a new one.
 
         Args:
-            example: set up; left as it is before set-up.
-            used: letters it has ever held. A letter it has not is made known to it first: features pushed into an
-                unknown namespace count in products and nowhere else.
+            example: as it is before set-up; left so.
+            used: letters it has ever held, and whether it holds them now. A letter it has not is made known to it first:
+                features pushed into an unknown namespace count in products and nowhere else.
             namespaces: what it is to hold.
         """
-        example.unsetup_example()
-        for letter in used:
-            example.erase_namespace(ord(letter))
+        for letter, holds in used.items():
+            if holds:
+                example.erase_namespace(ord(letter))
+                used[letter] = False
         workspace = self.workspace
         for letter, features in namespaces:
             if letter not in used:
                 _make_known(example, ord(letter))
-                used.add(letter)
+            used[letter] = True
             listed = features if type(features) is list else list(features)
             example.push_feature_list(workspace, ord(letter), self._space(letter), listed)
-
-
-class VwRegressors:
-    """Regressors over the same features that learn side by side.
-
-    They share one example: filling it costs more than learning from it, so that four models cost less than two would.
-    That is sound because a weight's place depends on the features and on the width of the hash only.
-
-    Args:
-        arguments: one argument string a model, all with the same width of the hash and the same kind of steps.
-        models: their bytes, where they go on learning.
-    """
-
-    def __init__(self, arguments: Sequence[str], models: Sequence[bytes] | None = None) -> None:
-        found: Sequence[bytes | None] = models or [None] * len(arguments)
-        self._models = [VwModel(one, model) for one, model in zip(arguments, found, strict=True)]
-        self._workspaces = [model.workspace for model in self._models]
-        first = self._models[0]
-        self._owned = first.example(())
-        self._fill = first.fill
-        self._letters: set[str] = set()
-        self.hashed = first.hashed
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """The argument string of each model."""
-        return tuple(model.arguments for model in self._models)
-
-    def save(self) -> tuple[bytes, ...]:
-        """Each model with its learning state."""
-        return tuple(model.save() for model in self._models)
-
-    def predict(self, namespaces: Namespaces, places: Sequence[int] | None = None) -> list[float]:
-        """Linear predictions before any link or clipping, of every model or of those at some places; changes no state."""
-        owned = self._owned
-        self._fill(owned, self._letters, namespaces)
-        owned.setup_example()
-        found = []
-        for workspace in self._workspaces if places is None else [self._workspaces[place] for place in places]:
-            _vw.predict(workspace, owned)
-            found.append(float(owned.get_partial_prediction()))
-        return found
-
-    def learn(
-        self, namespaces: Namespaces, labels: Sequence[float], weights: Sequence[float] | None = None
-    ) -> list[float]:
-        """One pass over one example with a label for each model; logistic loss wants labels -1 and 1.
-
-        Args:
-            namespaces: the features.
-            labels: one a model.
-            weights: importance of the example for each model; a model with weight 0 learns nothing. 1 by default.
-
-        Returns:
-            Each model's linear prediction before it learned; NaN from one that did not look.
-
-        Raises:
-            InvalidEstimates: for a label that is not finite: it would poison the model for ever, silently.
-        """
-        if not all(abs(label) <= LARGEST for label in labels):
-            raise InvalidEstimates(
-                f"labels are {labels!r}, need numbers within {LARGEST:g}; the models were left as they were."
-            )
-        owned = self._owned
-        self._fill(owned, self._letters, namespaces)
-        marked: tuple[float, float] | None = None
-        found = []
-        for workspace, label, weight in zip(self._workspaces, labels, weights or repeat(1.0), strict=False):
-            if weight == 0.0:
-                found.append(math.nan)
-                continue
-            if (label, weight) != marked:
-                if marked is not None:
-                    owned.unsetup_example()
-                marked = (label, weight)
-                owned.set_label_string(f"{label!r} {weight!r}")
-                owned.setup_example()
-            _vw.learn(workspace, owned)
-            found.append(float(owned.get_partial_prediction()))
-        if marked is None:
-            owned.setup_example()
-        return found
 
 
 class VwExplorer(VwModel):
@@ -174,7 +92,7 @@ class VwExplorer(VwModel):
         self._shared = pyvw.Example(self.workspace, {})
         self._shared.set_label_string("shared")
         self._shared.setup_example()
-        self._letters: set[str] = set()
+        self._letters: dict[str, bool] = {}
         self._arms: dict[tuple[str, int, tuple[HashedFeature, ...]], Any] = {}
 
     def pmf(self, shared: Namespaces, namespace: str, arms: Sequence[tuple[HashedFeature, ...]]) -> FloatArray:
@@ -188,7 +106,7 @@ class VwExplorer(VwModel):
         """
         self._share(shared)
         try:
-            _vw.predict_multi(self.workspace, [self._shared, *self._examples(namespace, arms)])
+            calls.predict_multi(self.workspace, [self._shared, *self._examples(namespace, arms)])
         except RuntimeError as error:
             raise InvalidEstimates(f"Vowpal Wabbit failed: {error}. The random policy decides instead.") from error
         return _checked_pmf(self._shared.get_action_scores(), len(arms))
@@ -221,9 +139,10 @@ class VwExplorer(VwModel):
         labelled.setup_example()
         examples = self._examples(namespace, arms)
         examples[chosen] = labelled
-        _vw.learn_multi(self.workspace, [self._shared, *examples])
+        calls.learn_multi(self.workspace, [self._shared, *examples])
 
     def _share(self, shared: Namespaces) -> None:
+        self._shared.unsetup_example()
         self.fill(self._shared, self._letters, shared)
         self._shared.setup_example()
 

@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+import numpy as np
+
+from bandit.arrays import FloatArray
 from bandit.dimension import Dimension
 from bandit.errors import InvalidSettings
 
@@ -24,6 +27,7 @@ _ANY = "*"
 """Whose features those of the latest send are; no dimension can be called so."""
 DAY = timedelta(days=1)
 SHORTEST, LONGEST = DAY, 366 * DAY
+_NOTHING = timedelta(0)
 
 
 class PastSend(NamedTuple):
@@ -83,6 +87,13 @@ class WearOut:
         ramps = [max(0.0, 1.0 - gone * 2.0**ramp) for ramp in range(len(self.features) - 1)]
         return [*ramps, math.log2(frequency) * max(0.0, 1.0 - gone)]
 
+    def values_of_many(self, recencies: FloatArray, frequencies: Sequence[int]) -> FloatArray:
+        """The same for many exposures at once, shape (n_exposures, n_features)."""
+        gone = recencies / (self.window / DAY)
+        ramps = [np.maximum(0.0, 1.0 - gone * 2.0**ramp) for ramp in range(len(self.features) - 1)]
+        often = np.array([math.log2(frequency) for frequency in frequencies])
+        return np.stack([*ramps, often * np.maximum(0.0, 1.0 - gone)], axis=-1)
+
     def names(self, dimensions: Sequence[str]) -> tuple[str, ...]:
         """Names of all features of a campaign: those of the latest send, then those of each dimension."""
         return tuple(f"{whose}:{name}" for whose in (_ANY, *dimensions) for name in self.features)
@@ -111,16 +122,17 @@ def exposures_of(
     (Exposure(dimension=0, arm=1, recency=2.0, frequency=2),)
     """
     found: dict[tuple[int, int], tuple[float, int]] = {}
+    places = [(d, dimension.name, dimension.places) for d, dimension in enumerate(dimensions)]
     for send in past:
         age = at - send.at
-        if not timedelta(0) < age <= spec.window:
+        if not _NOTHING < age <= spec.window:
             continue
-        for d, dimension in enumerate(dimensions):
-            arm = send.choice.get(dimension.name)
-            if arm is not None and arm in dimension:
-                key = (d, dimension.index_of(arm))
-                recency, frequency = found.get(key, (math.inf, 0))
-                found[key] = min(recency, age / DAY), frequency + 1
+        days, choice = age / DAY, send.choice
+        for d, name, positions in places:
+            arm = positions.get(choice.get(name, ""))
+            if arm is not None:
+                recency, frequency = found.get((d, arm), (days, 0))
+                found[d, arm] = min(recency, days), frequency + 1
     return tuple(Exposure(d, arm, *found[d, arm]) for d, arm in sorted(found))
 
 
@@ -183,6 +195,33 @@ class Worn:
             lost = [sign * min(sign * added, 0.0) for sign, added in zip(self._signs, sums, strict=True)]
             found.append((self._starts[d] + arm, lost))
         return found
+
+    def add_to_many(self, linear: FloatArray, exposures: Sequence[Sequence[Exposure]]) -> None:
+        """Add it to the linear predictions of many customers, in place.
+
+        Args:
+            linear: shape (n, n_models, 1 + n_arms).
+            exposures: of each customer.
+        """
+        sends = [(row, *found) for row, found in enumerate(map(latest, exposures)) if found]
+        if not sends:
+            return
+        rows, recencies, frequencies = zip(*sends, strict=True)
+        linear[list(rows), :, 0] += self._sums_of_many([0] * len(rows), recencies, frequencies)
+        every = [(row, *exposure) for row, found in enumerate(exposures) for exposure in found]
+        rows, dimensions, arms, recencies, frequencies = zip(*every, strict=True)
+        sums, signs = self._sums_of_many([d + 1 for d in dimensions], recencies, frequencies), np.array(self._signs)
+        columns = [self._starts[d] + arm for d, arm in zip(dimensions, arms, strict=True)]
+        linear[list(rows), :, columns] += signs * np.minimum(signs * sums, 0.0)
+
+    def _sums_of_many(self, whose: Sequence[int], recencies: Sequence[float], frequencies: Sequence[int]) -> FloatArray:
+        """Shape (n_exposures, n_models)."""
+        values = self._spec.values_of_many(np.array(recencies), frequencies)
+        weights = np.array(self._weights)[list(whose)]
+        sums = np.zeros(weights.shape[:2])
+        for feature in range(values.shape[1]):
+            sums += weights[:, :, feature] * values[:, feature, None]
+        return sums
 
     def _sums(self, whose: int, recency: float, frequency: int) -> list[float]:
         values = self._spec.values(recency, frequency)

@@ -25,7 +25,7 @@ class EpsilonGreedy:
     [0.95, 0.05]
     """
 
-    epsilon: float = option(0.1, "share of the draws that are uniform", high=1.0)
+    epsilon: float = option(0.1, "share of the draws that are uniform", high=1.0, searched=(0.0, 0.3))
 
     name: ClassVar[str] = "epsilon-greedy"
     needs: ClassVar[Need] = Need.SCORES

@@ -27,7 +27,9 @@ class Softmax:
     array([0.731, 0.269])
     """
 
-    temperature: float = option(0.01, "reward units by which an arm must lead to be e times as likely", low=1e-9)
+    temperature: float = option(
+        0.01, "reward units by which an arm must lead to be e times as likely", low=1e-9, searched=(3e-4, 0.03)
+    )
 
     name: ClassVar[str] = "softmax"
     needs: ClassVar[Need] = Need.SCORES

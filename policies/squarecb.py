@@ -29,8 +29,12 @@ class SquareCB:
     array([0.9167, 0.0833])
     """
 
-    gamma: float = option(1.5, "exploitation per standard deviation of the reward; larger explores less")
-    exponent: float = option(1.0, "how fast gamma grows with the number of decisions learned from", high=1.0)
+    gamma: float = option(
+        1.5, "exploitation per standard deviation of the reward; larger explores less", searched=(0.3, 30.0)
+    )
+    exponent: float = option(
+        1.0, "how fast gamma grows with the number of decisions learned from", high=1.0, searched=(0.4, 1.0)
+    )
 
     name: ClassVar[str] = "squarecb"
     needs: ClassVar[Need] = Need.SCORES

@@ -10,6 +10,7 @@ from bandit.campaign import Campaign
 from bandit.context import Context
 from bandit.decision import Decision
 from bandit.engine import NO_SNAPSHOT, Engine, Served
+from bandit.errors import BrokenSnapshot
 from bandit.learner import Learner, LearnerKind
 from bandit.log import LoggedDecision
 from bandit.training import Matured, is_trained_on, training_row
@@ -82,6 +83,17 @@ def carried(kind: LearnerKind, campaign: Campaign, former: Former) -> Learner:
     return kind.resume(campaign, carry_over(former.campaign, snapshot, campaign, kind))
 
 
+def known_so_far(kind: LearnerKind, campaign: Campaign, former: Former) -> Learner:
+    """A learner that goes on from the former one's snapshot; where that cannot be, it learns the former rows again.
+
+    There is nothing to go on from before a learner has seen enough to say where to start, and native explorers cannot.
+    """
+    try:
+        return carried(kind, campaign, former)
+    except BrokenSnapshot:
+        return relearned(kind, campaign, former)
+
+
 def forgotten(kind: LearnerKind, campaign: Campaign, former: Former) -> Learner:
     """A fresh learner that knows nothing: a cold start."""
     del former
@@ -149,7 +161,7 @@ class EngineDecider:
         self._engine = engine
         if phase:
             before = self.engines[phase - 1].campaign
-            self._earlier = [_translated(row, engine.campaign, before) for row in self._earlier]
+            self._earlier = [translated(row, engine.campaign, before) for row in self._earlier]
             self._learner = self.begin(self.kind, engine.campaign, Former(before, self._learner, self._earlier))
         else:
             self._learner = self.kind.fresh(engine.campaign)
@@ -219,8 +231,8 @@ def rehearse(
     return play(phases, EngineDecider(engines, kind, refresh=refresh or Refresh()), batch=batch, watch=watch)
 
 
-def _translated(row: Matured, campaign: Campaign, earlier: Campaign) -> Matured:
-    """A row of the earlier campaign as one of this: arms that did not exist yet had probability 0."""
+def translated(row: Matured, campaign: Campaign, earlier: Campaign) -> Matured:
+    """A row of an earlier campaign as one of this: arms that did not exist yet had probability 0."""
     pmfs = []
     for dimension, before, pmf in zip(campaign.dimensions, earlier.dimensions, row.decision.pmfs, strict=True):
         known = dict(zip(before.ids, pmf, strict=True))

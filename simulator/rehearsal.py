@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import islice
 from typing import Protocol
 
@@ -122,11 +123,16 @@ def remembered(world: World, arrival: Arrival, choice: Mapping[str, str], memory
     """An arrival with what its customer got before, where the world looks at it; what they get now is noted."""
     if not isinstance(world, RememberingWorld):
         return arrival
-    past = memory.setdefault(arrival.customer_id, [])
-    past[:] = [earlier for earlier in past if arrival.at - earlier.at <= world.memory]
-    found = replace(arrival, past=tuple(past))
-    past.append(PastSend(arrival.at, choice))
+    found = with_past(arrival, memory, world.memory)
+    memory[arrival.customer_id].append(PastSend(arrival.at, choice))
     return found
+
+
+def with_past(arrival: Arrival, memory: Memory, span: timedelta) -> Arrival:
+    """An arrival with what its customer got within the span before; anything older is forgotten."""
+    past = memory.setdefault(arrival.customer_id, [])
+    past[:] = [earlier for earlier in past if arrival.at - earlier.at <= span]
+    return replace(arrival, past=tuple(past)) if past else arrival
 
 
 def _batches(arrivals: Iterable[Arrival], batch: int, first: int) -> Iterator[list[Send]]:

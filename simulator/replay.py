@@ -1,13 +1,13 @@
 """A campaign replayed in memory on its own clock: late outcomes, a trainer that comes by every few hours, exact truth.
 
-What decides, learns and closes windows is the engine's own code; only customers, calendar and log are made up.
+What decides, learns and closes windows is the engine's own code; only customers, calendar and log are made up. Between two
+visits of the trainer one snapshot serves, so what comes in between is decided at once.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, groupby
 from typing import Protocol
@@ -15,20 +15,14 @@ from typing import Protocol
 import numpy as np
 
 from bandit.campaign import Campaign
-from bandit.context import Context
-from bandit.decision import Decision
-from bandit.engine import NO_SNAPSHOT, Engine, Served
-from bandit.group import Group
-from bandit.learner import Learner, LearnerKind
-from bandit.learners import learner_for
-from bandit.log import LoggedDecision
-from bandit.training import Matured, is_trained_on, training_row
-from bandit.wear_out import PastSend
-from simulator.engine_decider import Begin, Former, carried
-from simulator.rehearsal import Memory, remembered
+from bandit.engine import Engine
+from simulator.engine_decider import Begin, known_so_far
+from simulator.faults import Faults, RowFault
+from simulator.open_rows import OpenRow
+from simulator.replay_state import ReplayState
 from simulator.replayed import DAY, ReplayedCampaign, ReplayedStage
-from simulator.truth import value_of_choices
-from simulator.world import Arrival, ImpossibleWorld, SendingWorld, World
+from simulator.truth import Truth, value_of_choices
+from simulator.world import Arrival, ImpossibleWorld, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +59,8 @@ def replay(
     engines: Sequence[Engine],
     *,
     step: timedelta = DAY,
-    begin: Begin = carried,
+    begin: Begin = known_so_far,
+    faults: Faults | None = None,
     watch: Callable[[int], None] = lambda _: None,
 ) -> ReplayedCampaign:
     """Replay a campaign: decide, react, wait, close windows, learn, serve, step after step.
@@ -75,26 +70,38 @@ def replay(
         engines: one a stage, of its campaign; the salt says which draws are made.
         step: time between two visits of the trainer; what it learned is served until the next.
         begin: what the learner of a stage with another campaign knows of the former one.
+        faults: of events, policy, sending and identity. The truth is that of what was really sent.
         watch: is told how many sends have been decided, after each step.
 
     Raises:
-        ImpossibleWorld: if there is no stage, not one engine a stage, or the step is not above 0.
+        ImpossibleWorld: if there is no stage, not one engine a stage, the step is not above 0, or a fault is one of stored
+            rows, of which there are none here.
     """
     if not stages or len(stages) != len(engines) or step <= timedelta(0):
         raise ImpossibleWorld(f"{len(stages)} stages, {len(engines)} engines, step {step}: give one engine a stage.")
-    player = _Player(engines, begin)
+    state = ReplayState(engines, begin, _checked(faults or Faults()))
     for number, stage in enumerate(stages):
-        player.enter(number, stage)
-        for now, arrivals in _steps(stage.world.arrivals(stage.n_sends), step):
-            player.decide(arrivals)
-            player.close(now)
-            watch(player.n_decided)
-    player.close(None)
-    done = tuple(_replayed(stage, rows) for stage, rows in zip(stages, player.rows, strict=True))
-    return ReplayedCampaign(done, player.n_snapshots, player.n_fallbacks)
+        state.enter(number, stage.world)
+        for now, arrivals in steps_of(stage.world.arrivals(stage.n_sends), step):
+            state.decide(arrivals)
+            state.close(now)
+            watch(state.n_decided)
+    state.finish(step)
+    done = tuple(_replayed(stage, rows) for stage, rows in zip(stages, state.rows, strict=True))
+    counts = (state.n_snapshots, state.n_fallbacks, state.n_learned, state.open.n_late, state.open.n_duplicates)
+    return ReplayedCampaign(done, *counts)
 
 
-def _steps(arrivals: Iterator[Arrival], step: timedelta) -> Iterator[tuple[datetime, list[Arrival]]]:
+def _checked(faults: Faults) -> Faults:
+    if any(isinstance(fault, RowFault) for fault in faults.faults):
+        raise ImpossibleWorld(
+            "a fault of stored rows does nothing in a replay, whose rows are never stored: nobody would notice. "
+            "Practise on it with `manyarm demo --fault`, or leave it out."
+        )
+    return faults
+
+
+def steps_of(arrivals: Iterator[Arrival], step: timedelta) -> Iterator[tuple[datetime, list[Arrival]]]:
     """Arrivals of each step, with the time at its end; steps in which nobody came are left out."""
     first = next(arrivals, None)
     if first is None:
@@ -104,119 +111,30 @@ def _steps(arrivals: Iterator[Arrival], step: timedelta) -> Iterator[tuple[datet
         yield start + (number + 1) * step, list(group)
 
 
-@dataclass(slots=True, eq=False)
-class _Row:
-    """A send, from its decision until its window has closed."""
-
-    number: int
-    arrival: Arrival
-    decision: Decision
-    due: datetime
-    revenue: float = 0.0
-    types: set[str] = field(default_factory=set)
-
-
-@dataclass(slots=True, eq=False)
-class _Player:
-    """The state of a replay: who serves, what is open, what was reported."""
-
-    engines: Sequence[Engine]
-    begin: Begin
-    rows: list[list[_Row]] = field(default_factory=list)
-    n_decided: int = 0
-    n_snapshots: int = 0
-    n_fallbacks: int = 0
-    _stage: int = 0
-    _world: World = field(init=False)
-    _engine: Engine = field(init=False)
-    _kind: LearnerKind = field(init=False)
-    _learner: Learner = field(init=False)
-    _open: list[tuple[datetime, int, int, _Row]] = field(default_factory=list)
-    _earlier: list[Matured] = field(default_factory=list)
-    _memory: Memory = field(default_factory=dict)
-    _past: dict[str, list[PastSend]] = field(default_factory=dict)
-
-    def enter(self, number: int, stage: Stage) -> None:
-        """A stage begins; with another campaign than before, so does a learner."""
-        engine = self.engines[number]
-        self._stage, self._world = number, stage.world
-        self.rows.append([])
-        if number and engine.campaign.content_hash == self._engine.campaign.content_hash:
-            return
-        former = Former(self._engine.campaign, self._learner, self._earlier) if number else None
-        self._engine, campaign = engine, engine.campaign
-        needs = engine.policies[Group.LEARNER].needs
-        self._kind = learner_for(campaign.learner, needs, wears=campaign.wear_out is not None)
-        self._learner = self.begin(self._kind, campaign, former) if former else self._kind.fresh(campaign)
-        if self._learner.n_learned:
-            self._serve()
-
-    def decide(self, arrivals: Sequence[Arrival]) -> None:
-        """Decide for everybody of a step, and let them react."""
-        for came in arrivals:
-            self.n_decided += 1
-            decision = self._decide(came, f"d{self.n_decided}")
-            self.n_fallbacks += decision.fallback not in {None, NO_SNAPSHOT}
-            arrival = remembered(self._world, came, decision.choice, self._memory)
-            sent = self._world.sent_at(arrival, decision.choice) if isinstance(self._world, SendingWorld) else came.at
-            row = _Row(self.n_decided, arrival, decision, sent + self._world.window)
-            for outcome in self._world.react(arrival, decision.choice, decision_id=decision.decision_id):
-                if outcome.at <= row.due:
-                    row.types.add(outcome.type)
-                    row.revenue += 0.0 if outcome.machine else outcome.revenue
-            self.rows[-1].append(row)
-            heapq.heappush(self._open, (row.due, row.number, self._stage, row))
-
-    def close(self, now: datetime | None) -> None:
-        """Learn, in order, from all rows whose windows have closed, and serve what was learned; None closes all."""
-        learned = False
-        while self._open and (now is None or self._open[0][0] <= now):
-            _, number, stage, row = heapq.heappop(self._open)
-            if stage == self._stage or self._same_campaign(stage):
-                learned |= self._learn(Matured(number, LoggedDecision.of(row.decision, number), frozenset(row.types)))
-        if learned and now is not None:
-            self._serve()
-
-    def _same_campaign(self, stage: int) -> bool:
-        return self.engines[stage].campaign.content_hash == self._engine.campaign.content_hash
-
-    def _learn(self, row: Matured) -> bool:
-        self._earlier.append(row)
-        if not is_trained_on(row.decision):
-            return False
-        self._learner.learn(training_row(self._engine.campaign, row))
-        return True
-
-    def _serve(self) -> None:
-        self.n_snapshots += 1
-        scorer = self._kind.live(self._engine.campaign, self._learner)
-        self._engine = self._engine.serving(Served(f"s{self.n_snapshots}", scorer))
-
-    def _decide(self, arrival: Arrival, decision_id: str) -> Decision:
-        spec = self._engine.campaign.wear_out
-        past = self._past.setdefault(arrival.customer_id, []) if spec else None
-        if spec and past:
-            past[:] = [earlier for earlier in past if arrival.at - earlier.at <= spec.window]
-        context = Context(arrival.context)
-        made = self._engine.decide(arrival.customer_id, context, decision_id=decision_id, at=arrival.at, past=past)
-        if past is not None:
-            past.append(PastSend(arrival.at, made.choice))
-        return made
-
-
-def _replayed(stage: Stage, rows: Sequence[_Row]) -> ReplayedStage:
+def _replayed(stage: Stage, rows: Sequence[OpenRow]) -> ReplayedStage:
     """Rows as columns, with their truth."""
-    campaign, decisions = stage.campaign, [row.decision for row in rows]
-    choices, arrivals = [decision.choice for decision in decisions], [row.arrival for row in rows]
-    pmfs = zip(*([pick.pmf.probabilities for pick in decision.picks] for decision in decisions), strict=True)
+    picks, propensities, pmfs = zip(*(row.plain for row in rows), strict=True)
+    made = [(row.decisions, row.place) for row in rows]
     return ReplayedStage(
-        campaign,
-        arrivals,
-        np.array([decision.group.value for decision in decisions]),
-        np.array([campaign.picks_of(choice) for choice in choices], dtype=np.int64),
-        np.array([[pick.propensity for pick in decision.picks] for decision in decisions]),
-        tuple(np.array(pmf) for pmf in pmfs),
-        np.array([campaign.reward.reward_of(row.types) for row in rows]),
+        stage.campaign,
+        [row.arrival for row in rows],
+        np.array([decisions.groups[place].value for decisions, place in made]),
+        np.array(picks, dtype=np.int64),
+        np.array(propensities),
+        tuple(np.array(pmf) for pmf in zip(*pmfs, strict=True)),
+        np.array([stage.campaign.reward.reward_of(row.types) for row in rows]),
         np.array([row.revenue for row in rows]),
-        value_of_choices(stage.world, arrivals, choices),
+        _truth(stage, rows),
+        np.array([decisions.snapshots[place] or "" for decisions, place in made]),
+        [row.context.exposures for row in rows],
+        np.array([decisions.estimates[place] for decisions, place in made]),
     )
+
+
+def _truth(stage: Stage, rows: Sequence[OpenRow]) -> Truth:
+    """Of what was sent; a send that did not go out is worth nothing."""
+    first = stage.world.choices.at(0)
+    sent = [first if row.sent is None else row.sent for row in rows]
+    truth = value_of_choices(stage.world, [row.arrival for row in rows], sent)
+    truth.values[[row.sent is None for row in rows]] = 0.0
+    return truth

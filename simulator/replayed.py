@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
+from bandit.wear_out import Exposure
 from simulator.truth import Truth
 from simulator.world import Arrival
 
@@ -30,7 +31,10 @@ class ReplayedStage:
         pmfs: one a dimension, shape (n, n_arms).
         rewards: shape (n,), as the log would have them: all that was reported in time, machines included.
         revenue: shape (n,), money brought by persons within the window.
-        truth: exact expected rewards.
+        truth: exact expected rewards of what was sent.
+        deciders: shape (n,), the snapshot each was decided from; empty where no snapshot was asked.
+        exposures: what each customer had got before, as the log says; empty where the campaign does not ask.
+        estimates: shape (n,), the reward expected of each choice before the draw; NaN without a model.
     """
 
     campaign: Campaign
@@ -42,6 +46,9 @@ class ReplayedStage:
     rewards: FloatArray
     revenue: FloatArray
     truth: Truth
+    deciders: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, dtype=np.str_))
+    exposures: Sequence[tuple[Exposure, ...]] = ()
+    estimates: FloatArray = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,11 +59,17 @@ class ReplayedCampaign:
         stages: in time order.
         n_snapshots: how many were served.
         n_fallbacks: decisions that the random policy made in the learner's place though there was a snapshot.
+        n_learned: rows that were learned from before the last decision.
+        n_late: events within a window that were reported only after its row had matured.
+        n_duplicates: events that were reported again.
     """
 
     stages: tuple[ReplayedStage, ...]
     n_snapshots: int
     n_fallbacks: int
+    n_learned: int = 0
+    n_late: int = 0
+    n_duplicates: int = 0
 
     @property
     def truth(self) -> Truth:

@@ -10,7 +10,8 @@ from vowpalwabbit import pyvw
 
 from bandit.errors import InvalidEstimates
 from bandit.native import EXPLORERS
-from bandit.vw import VwExplorer, VwRegressors
+from bandit.regressors import VwRegressors
+from bandit.vw import VwExplorer
 
 CROSSED = "-b 18 -q Ca -q Cb -q ab"
 REGRESSORS = {

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bandit.errors import BrokenSnapshot
-from bandit.vw import VwExplorer, VwRegressors
+from bandit.regressors import VwRegressors
+from bandit.vw import VwExplorer
 
 ROOT = Path(__file__).parents[1]
 REGRESSOR = "--loss_function squared -b 24"

@@ -53,3 +53,17 @@ def test_learning_on_does_not_change_what_was_served_before(worlds, name):
     for row in rows[-200:]:
         learner.learn(row)
     assert (answer() == before).all()
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("some", [1, 7, 1000])
+def test_many_rows_teach_what_one_after_the_other_would_to_the_last_bit(worlds, name, some):
+    campaign, kind = campaign_for(worlds, name), LEARNERS[name]
+    one_by_one, many = kind.fresh(campaign), kind.fresh(campaign)
+    chance = {"click": 0.3, "conversion": 0.1}
+    rows = [training_row(campaign, row) for row in worlds.rows(campaign, N_ROWS, lambda *_: chance)]
+    for row in rows:
+        one_by_one.learn(row)
+    for first in range(0, len(rows), some):
+        many.learn_many(rows[first : first + some])
+    assert one_by_one.snapshot(watermark=1) == many.snapshot(watermark=1)

@@ -1,0 +1,79 @@
+"""What the compiled tables say to many customers at once: a gather and a sum a dimension, whatever their number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandit.arrays import BoolArray, FloatArray
+from bandit.compiled import CompiledScorer, blocks_of
+from bandit.context import EncodedContext
+from bandit.estimates import Estimates
+from bandit.learner import Scorer
+from bandit.plain_scorer import PlainScorer
+
+BELIEVABLE = 700.0
+"""Linear predictions beyond this are those of an ill model: their exponential is more than a float holds."""
+
+
+def tables_of(scorer: Scorer[Any]) -> CompiledScorer | None:
+    """The tables behind a scorer; None where it has none and each customer must be asked about alone."""
+    if isinstance(scorer, PlainScorer):
+        return scorer.arrays
+    return scorer if isinstance(scorer, CompiledScorer) else None
+
+
+class ManyStates:
+    """The states of many decisions that go from dimension to dimension together.
+
+    Terms are added in the order in which `bandit.plain_scorer.PlainScorer` adds them, so that arms that score the same
+    there do so here.
+
+    Args:
+        scorer: the tables.
+        contexts: of each customer.
+    """
+
+    def __init__(self, scorer: CompiledScorer, contexts: Sequence[EncodedContext]) -> None:
+        tables, n = scorer.tables, len(contexts)
+        self._scorer, self._pairs = scorer, tables.pairs
+        self._blocks = blocks_of(tables.sizes)
+        self._linear = np.repeat(tables.constant[None], n, axis=0)
+        indices = np.array([context.indices for context in contexts], dtype=np.int64).reshape(n, -1)
+        weights = np.array([context.weights for context in contexts], dtype=np.float64).reshape(n, -1)
+        for active, weight in zip(indices.T, weights.T, strict=True):
+            self._linear += weight[:, None, None] * tables.context[active]
+        if scorer.worn:
+            scorer.worn.add_to_many(self._linear, [context.exposures for context in contexts])
+        self._terms: FloatArray | float = 0.0
+
+    def estimates(self, dimension: int) -> tuple[Estimates, BoolArray]:
+        """Estimates of a dimension's arms given the picks so far, and which customers they can be believed for.
+
+        Returns:
+            arrays of shape (..., n, n_arms), and shape (n,).
+        """
+        linear = self._linear[:, :, self._blocks[dimension]] + self._linear[:, :, :1]
+        believable: BoolArray = np.asarray((np.abs(linear) <= BELIEVABLE).all(axis=(1, 2)))
+        return self._scorer.estimates_of(linear), believable
+
+    def pick(self, dimension: int, picks: NDArray[np.int64]) -> None:
+        """Go on after a pick; see `CompiledScorer.after`."""
+        picked = self._picked(dimension, picks)
+        if self._scorer.sequential:
+            self._linear += self._pairs[self._blocks[dimension].start - 1 + picks]
+            self._linear[:, :, 0] += picked
+        else:
+            self._terms = self._terms + picked
+
+    def whole(self, dimension: int, picks: NDArray[np.int64]) -> FloatArray:
+        """Expected rewards of the whole choices, given the states before their last picks; shape (n,)."""
+        linear = self._linear[:, :, 0] + self._picked(dimension, picks) + self._terms
+        return self._scorer.means(linear[:, :, None])[:, 0]
+
+    def _picked(self, dimension: int, picks: NDArray[np.int64]) -> FloatArray:
+        found: FloatArray = self._linear[np.arange(len(picks)), :, self._blocks[dimension].start + picks]
+        return found
