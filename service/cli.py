@@ -21,6 +21,7 @@ from service.commands.record import record
 from service.commands.replay import replay
 from service.commands.serve import serve
 from service.commands.snapshot import snapshot
+from service.commands.tune import tune
 from service.commands.verify import verify
 
 MISUSE = 2
@@ -73,5 +74,6 @@ for command in (
     power,
     snapshot,
     replay,
+    tune,
 ):
     main.add_command(command)

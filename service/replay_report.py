@@ -72,7 +72,7 @@ class ReplayReport:
     Attributes:
         world: which, in words.
         campaign: its id.
-        n_sends: a replay.
+        n_sends: a replay; a scenario may have fewer than were asked for.
         results: in the order asked for; the first is what the others are measured against.
     """
 
@@ -82,15 +82,16 @@ class ReplayReport:
     results: tuple[ContenderResult, ...]
 
     @classmethod
-    def of(cls, world: str, campaign: str, n_sends: int, runs: Mapping[str, Sequence[Run]]) -> ReplayReport:
+    def of(cls, world: str, campaign: str, runs: Mapping[str, Sequence[Run]]) -> ReplayReport:
         """Of each contender's runs, of the same seeds in the same order."""
-        first = [run.value for run in next(iter(runs.values()))]
+        begun = next(iter(runs.values()))
+        first = [run.value for run in begun]
         results = []
         for place, (name, found) in enumerate(runs.items()):
             is_paired = place > 0 and len(found) > 1
             against = paired_difference([run.value for run in found], first) if is_paired else None
             results.append(ContenderResult(name, found, against))
-        return cls(world, campaign, n_sends, tuple(results))
+        return cls(world, campaign, begun[0].n_sends, tuple(results))
 
     @property
     def seeds(self) -> list[int]:

@@ -40,12 +40,13 @@ def write_rows(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, object
         rows: cells by column name.
     """
     require_writable(path)
-    with _replacing(path) as draft:
+    with replacing(path) as draft:
         return _write_csv(draft, schema, rows) if path.suffix == ".csv" else _write_parquet(draft, schema, rows)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
+    """A draft to write to, put in the place of a file when it is complete; what is there stays until then."""
     draft = path.with_name(f".{path.name}.part")
     try:
         yield draft

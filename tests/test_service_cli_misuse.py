@@ -42,6 +42,7 @@ MISUSE = {
     ("compare",): (["--by", "level"], "name a log or a database: LOG, or --db without LOG"),
     ("power",): (["--base", "0.04"], "say which lift to look for"),
     ("replay",): (["nobody.csv", "--arm", "a", "--reward", "r", "--propensity", "0.5"], "nobody.csv: no such file"),
+    ("tune",): (["--out", "no-folder/tuned.toml"], "the folder no-folder does not exist"),
     ("snapshot", "list"): (["--campaign", "nothing.toml"], "`manyarm init` writes one to start from"),
     ("snapshot", "show"): (["s00007"], "`manyarm snapshot list` shows what"),
     ("snapshot", "promote"): (["s00007"], "`manyarm snapshot list` shows what"),

@@ -1,120 +1,222 @@
-"""`manyarm replay`: what would a policy have earned on a randomised log that others wrote?"""
+"""`manyarm replay`: live through a campaign that was not sent, in a made-up world or in somebody's randomised log."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import click
-import numpy as np
 
-from bandit.campaign import Campaign, LearnerSpec, PolicySpec
-from bandit.errors import InvalidSettings
-from bandit.group import Group
-from bandit.learners import learner_for
-from bandit.policy import Policy
-from evaluation.intervals import Interval, mean_interval
-from policies.fixed import Fixed
-from policies.floor import Floor
-from policies.registry import policy_of
-from policies.uniform import Uniform
-from service.commands.options import answer, json_option, progress
-from service.foreign_log import ColumnMap, ForeignLog
-from simulator.rejection import Rejection, Replayed
+from bandit.campaign import Campaign
+from service.commands.mapping import column_map
+from service.commands.options import answer, json_option, progress, require_folder, write_page
+from service.commands.world_options import WorldsAsked, world_options
+from service.contenders import CAMPAIGN_FILE, WAYS, contender_of
+from service.fit_asked import FittedWorlds, without_effects
+from service.fitted_report import draw_reliability, fit_document, fit_text
+from service.foreign_log import ForeignLog
+from service.log_replaying import LogReplay, replay_by_rejection, replay_doubly_robust
+from service.rehearsal_page import page_of
+from service.rehearsal_report import document_of as rehearsal_document
+from service.rehearsal_report import text_of as rehearsal_text
+from service.rehearsing import rehearse_campaign
+from service.replay_picture import draw_replay
+from service.replay_report import ReplayReport, document_of, text_of
+from service.replaying import Contender, run_all
+from simulator.faults import FAULTS, faults_of
+from simulator.replay import Worlds
+from simulator.replayed import DAY
 
-FIXED = "fixed:"
+USUAL_SENDS, USUAL_SEEDS, USUAL_POLICY = 20_000, 4, "squarecb"
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is replayed: sends of a replay, seeds from the first on, processes."""
+
+    n_sends: int
+    seeds: Sequence[int]
+    n_processes: int
 
 
 @click.command(
-    epilog="Example:  manyarm replay hillstrom.csv.gz --arm segment --reward visit --propensity 0.3333 "
-    "--context recency,history,mens,womens,zip_code,newbie,channel --policy squarecb"
+    epilog="Example:  manyarm replay --scenario steady --policy squarecb --policy uniform --sends 5000 --seeds 4"
 )
-@click.argument("log", type=click.Path(path_type=Path))
-@click.option("--arm", required=True, help="Column with the arm that was sent.")
-@click.option("--reward", required=True, help="Column with the reward, a number.")
-@click.option("--propensity", required=True, help="Column with the probability the arm was drawn with, or one number.")
-@click.option("--context", default="", help="Columns known before the draw, separated by commas.")
-@click.option("--policy", "name", default="squarecb", show_default=True, help="A policy's name, or fixed:ARM.")
-@click.option("--floor", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="Share spread evenly.")
+@click.argument("log", type=click.Path(path_type=Path), required=False)
+@world_options
+@click.option(
+    "--rehearse", type=click.Path(path_type=Path), help="A campaign file: say what to expect of it, on one page."
+)
+@click.option("--policy", "names", multiple=True, help=f"Who plays, once for each: {WAYS}.")
+@click.option("--sends", "n_sends", type=click.IntRange(min=2), default=USUAL_SENDS, show_default=True)
+@click.option("--seeds", "n_seeds", type=click.IntRange(min=1), default=USUAL_SEEDS, show_default=True, help="Worlds.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The first of them.")
+@click.option(
+    "--batch-hours",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Time between two visits of the trainer; where it is not given, the campaign's learn_every, or 24.",
+)
+@click.option("--fault", "faults", multiple=True, metavar="NAME[=SHARE]", help=f"With a scenario: {', '.join(FAULTS)}.")
+@click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option(
+    "--doubly-robust", is_flag=True, help="Of LOG: use every row, with a model of rewards, instead of the matches."
+)
+@click.option(
+    "--floor", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="Of LOG: share spread evenly."
+)
 @click.option(
     "--holdout",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.0,
-    help="Last share of the rows, never learned from; if given, only they count.",
+    help="Of LOG: last share of the rows, never learned from; if given, only they count.",
 )
 @click.option(
-    "--update-every", type=click.IntRange(min=1), default=100, show_default=True, help="Kept rows between updates."
+    "--update-every",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Of LOG: kept rows between updates.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--picture", type=click.Path(path_type=Path, dir_okay=False), help="Write curves of reward and regret (PNG)."
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --fit: draw predicted against observed rates (PNG).",
+)
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="With --rehearse: write the page.")
 @json_option
 def replay(  # noqa: PLR0913, PLR0917 - one argument an option
-    log: Path,
-    arm: str,
-    reward: str,
-    propensity: str,
-    context: str,
-    name: str,
+    log: Path | None,
+    asked: WorldsAsked,
+    rehearse: Path | None,
+    names: tuple[str, ...],
+    n_sends: int,
+    n_seeds: int,
+    seed: int,
+    batch_hours: float | None,
+    faults: tuple[str, ...],
+    processes: int,
+    doubly_robust: bool,
     floor: float,
     holdout: float,
     update_every: int,
-    seed: int,
+    picture: Path | None,
+    calibration: Path | None,
+    html: Path | None,
     as_json: bool,
 ) -> None:
-    """Replay the randomised LOG (CSV or Parquet) under a policy that learns as it goes (Li et al. 2011).
+    """Replay a campaign: in a made-up world (--scenario), a fitted one (--fit), or the randomised LOG of somebody else.
 
-    Row after row the policy chooses; rows where it chose what was logged are kept and learned from, the others are as if
-    they had never been.
+    In a world several policies meet the same customers with the same luck, and true rewards are known. In LOG (CSV or
+    Parquet, with --arm, --reward and --propensity) a policy learns as it goes from the rows in which it chose what was
+    sent (Li et al. 2011), or from every row (--doubly-robust; Dudik et al. 2012). --rehearse CAMPAIGN says before the
+    first send what a campaign will show.
     """
-    columns = ColumnMap(arm, reward, propensity, tuple(column for column in context.split(",") if column))
-    found = ForeignLog.read(log, columns)
-    campaign, policy = _campaign_and_policy(found, name, floor)
-    learn_rows = found.n_rows - round(holdout * found.n_rows) if holdout else None
-    rejection = Rejection(
+    for file in (picture, calibration, html):
+        require_folder(file)
+    sizes = Sizes(n_sends, range(seed, seed + n_seeds), processes)
+    step = timedelta(hours=batch_hours) if batch_hours else None
+    if log is not None:
+        _require_log_alone(asked, rehearse, picture)
+        _replay_log(log, asked, names, LogReplay(floor, holdout, update_every, seed), doubly_robust, as_json)
+    elif rehearse is not None:
+        _rehearse(rehearse, asked, sizes, html, as_json)
+    else:
+        _replay_worlds(asked, names or (USUAL_POLICY,), step, faults, sizes, (picture, calibration), as_json)
+
+
+def _require_log_alone(asked: WorldsAsked, rehearse: Path | None, picture: Path | None) -> None:
+    if asked.scenario or asked.fit or rehearse or picture:
+        raise click.UsageError(
+            "LOG is replayed row by row, without a world: leave out --scenario, --fit, --rehearse and --picture, or name the "
+            "log with --fit to have a world fitted to it."
+        )
+
+
+def _replay_log(
+    path: Path, asked: WorldsAsked, names: Sequence[str], how: LogReplay, doubly_robust: bool, as_json: bool
+) -> None:
+    columns = column_map(asked.arm, asked.reward, asked.propensity, asked.context, ())
+    if columns is None:
+        raise click.UsageError("a log is replayed by its columns: name them with --arm, --reward and --propensity.")
+    log = ForeignLog.read(path, columns)
+    run = replay_doubly_robust if doubly_robust else replay_by_rejection
+    found = [run(log, name, how, progress) for name in names or (USUAL_POLICY,)]
+    document = found[0].document if len(found) == 1 else {"policies": {one.name: one.document for one in found}}
+    answer(document, "\n".join(one.text for one in found), as_json=as_json)
+
+
+def _rehearse(path: Path, asked: WorldsAsked, sizes: Sizes, html: Path | None, as_json: bool) -> None:
+    campaign, worlds = replace(asked, campaign=path).worlds(usual="steady")
+    rehearse = functools.partial(
+        rehearse_campaign,
         campaign,
-        {Group.LEARNER: policy, Group.RANDOM: Uniform(), Group.CONTROL: Uniform()},
-        learner_for(campaign.learner, policy.needs),
-        found.least_propensity,
-        seed,
-        update_every,
-        learn_rows,
+        worlds,
+        n_sends=sizes.n_sends,
+        seeds=sizes.seeds,
+        without_effects=without_effects(worlds),
+        n_processes=sizes.n_processes,
     )
-    with progress(found.rows(), "replaying", found.n_rows) as rows:
-        replayed = rejection.replay(rows)
-    interval = mean_interval(np.array(replayed.rewards))
-    answer(_document(replayed, interval), _text(name, replayed, interval, holdout), as_json=as_json)
+    with _watched("rehearsing", sizes) as watch:
+        found = rehearse(watch=watch)
+    if html:
+        write_page(html, page_of(found))
+    answer(rehearsal_document(found), rehearsal_text(found), as_json=as_json)
 
 
-def _campaign_and_policy(log: ForeignLog, name: str, floor: float) -> tuple[Campaign, Policy]:
-    if not name.startswith(FIXED):
-        spec = PolicySpec(name, floor)
-        return log.campaign(spec, LearnerSpec()), policy_of(spec)
-    campaign = log.campaign(PolicySpec("uniform", 0.0), LearnerSpec())
-    wanted = name.removeprefix(FIXED)
-    if wanted not in campaign.dimensions[0]:
-        raise InvalidSettings(f"policy {name!r}: the log has no arm {wanted!r}. It has: {', '.join(log.arms[:20])}.")
-    return campaign, Floor(Fixed(campaign.picks_of({log.columns.arm: wanted})), 0.0)
+def _replay_worlds(
+    asked: WorldsAsked,
+    names: Sequence[str],
+    step: timedelta | None,
+    faults: Sequence[str],
+    sizes: Sizes,
+    pictures: tuple[Path | None, Path | None],
+    as_json: bool,
+) -> None:
+    (picture, calibration), (campaign, worlds) = pictures, asked.worlds()
+    faults_of(faults)
+    contenders = [_contender(name, campaign, step) for name in names]
+    with _watched("replaying", sizes) as watch:
+        runs = run_all(
+            contenders, worlds, sizes.n_sends, sizes.seeds, faults=faults, n_processes=sizes.n_processes, watch=watch
+        )
+    with_faults = f"{worlds}, with {', '.join(faults)}" if faults else str(worlds)
+    report = ReplayReport.of(with_faults, campaign.id, runs)
+    if picture:
+        draw_replay(picture, report)
+    if calibration and isinstance(worlds, FittedWorlds):
+        draw_reliability(calibration, worlds.world)
+    answer(*_with_fit(worlds, document_of(report), text_of(report)), as_json=as_json)
 
 
-def _document(replayed: Replayed, interval: Interval) -> dict[str, object]:
-    return {
-        "n_rows": replayed.n_rows,
-        "n_kept": len(replayed.rewards),
-        "logged_mean": replayed.logged_mean,
-        "policy_mean": interval.estimate,
-        "ci_lower": interval.ci_lower,
-        "ci_upper": interval.ci_upper,
-        "last_half_mean": replayed.last_half_mean,
-    }
+def _with_fit(worlds: Worlds, document: dict[str, object], text: str) -> tuple[dict[str, object], str]:
+    """What a fitted world is worth comes before what was found in it."""
+    if not isinstance(worlds, FittedWorlds):
+        return document, text
+    world, trust = worlds.world, worlds.trust
+    return {**document, "fit": fit_document(world, trust)}, f"{fit_text(world, trust)}\n\n{text}"
 
 
-def _text(name: str, replayed: Replayed, interval: Interval, holdout: float) -> str:
-    between = f"95 % {interval.ci_lower:.4f} to {interval.ci_upper:.4f}"
-    n_counted = round(holdout * replayed.n_rows) if holdout else replayed.n_rows
-    counted = f"held-out rows (the last {holdout:.0%})" if holdout else "rows"
-    return "\n".join(
-        [
-            f"{name}: kept {len(replayed.rewards)} of {n_counted} {counted}",
-            f"  logged mean      {replayed.logged_mean:.4f}",
-            f"  policy mean      {interval.estimate:.4f}  ({between}, {interval.method})",
-            f"  last half mean   {replayed.last_half_mean:.4f}",
-        ]
-    )
+def _contender(name: str, campaign: Campaign, step: timedelta | None) -> Contender:
+    found = contender_of(name, campaign, step or campaign.learn_every or DAY)
+    own = found.campaign.learn_every
+    return replace(found, step=own) if own and step is None and name.endswith(CAMPAIGN_FILE) else found
+
+
+@contextmanager
+def _watched(label: str, sizes: Sizes) -> Iterator[Callable[[int], None]]:
+    """A progress bar that is told how many seeds are done."""
+    with progress(sizes.seeds, label) as bar:
+        steps = iter(bar)
+
+        def watch(n_done: int) -> None:
+            del n_done
+            next(steps, None)
+
+        yield watch

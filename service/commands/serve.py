@@ -9,10 +9,12 @@ from pathlib import Path
 import click
 import uvicorn
 
+from bandit.campaign import Campaign
 from service.app import create_app
 from service.commands.options import campaign_option, db_option, note, opened
 from service.serving import Serving
 
+USUAL_PAUSE = timedelta(minutes=1)
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -22,18 +24,26 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 @click.option("--host", default="127.0.0.1", show_default=True, help="Only this machine, unless told otherwise.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 @click.option(
-    "--learn-every", type=click.FloatRange(min=0), default=60.0, show_default=True, metavar="SECONDS",
-    help="Pause between two steps of the trainer; 0 for no trainer in this process.",
+    "--learn-every", type=click.FloatRange(min=0), metavar="SECONDS",
+    help="Pause between two steps of the trainer; 0 for no trainer in this process. Where it is not given, the campaign's "
+    "learn_every, or 60 seconds.",
 )  # fmt: skip
-def serve(db: Path, campaign: Path, host: str, port: int, learn_every: float) -> None:
+def serve(db: Path, campaign: Path, host: str, port: int, learn_every: float | None) -> None:
     """Answer decisions over HTTP, durably: an answer is given after it is on disk."""
     if host not in LOOPBACK:
         note(f"listening on {host}: whoever reaches this address can decide and record. There are no API keys yet.")
     with _listening(host, port) as listener, opened(db, campaign) as (store, log):
         serving = Serving(store, log)
-        app = create_app(serving, train_every=timedelta(seconds=learn_every) if learn_every else None)
+        app = create_app(serving, train_every=pause_of(log.campaign, learn_every))
         note(f"campaign {log.campaign.id} from {campaign}, log in {db}; http://{host}:{listener.getsockname()[1]}/docs")
         uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
+
+
+def pause_of(campaign: Campaign, seconds: float | None) -> timedelta | None:
+    """The trainer's pause: what the command line says, else the campaign, else a minute; None for no trainer."""
+    if seconds is None:
+        return campaign.learn_every or USUAL_PAUSE
+    return timedelta(seconds=seconds) if seconds else None
 
 
 def _listening(host: str, port: int) -> socket.socket:

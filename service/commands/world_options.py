@@ -1,0 +1,99 @@
+"""Which worlds a campaign is replayed in: options that `replay` and `tune` share, and what they ask for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from bandit.campaign import Campaign
+from bandit.campaign_file import read_campaign
+from service.checked_campaign import checked_campaign
+from service.commands.mapping import column_map
+from service.commands.options import note
+from service.fit_asked import fit_source, fitted_worlds
+from service.sample import sample_text
+from service.worlds_asked import ScenarioWorlds, customers_in, rates_in
+from simulator.replay import Worlds
+from simulator.scenarios import SCENARIOS
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+SAMPLE = "referral-contest"
+FILE = click.Path(path_type=Path)
+FIT_SEED = 0
+"""Of the folds only: the world's luck is each replay's own."""
+
+OPTIONS = (
+    click.option("--scenario", type=click.Choice(list(SCENARIOS)), help="A made-up world; docs/scenarios.md tells each."),
+    click.option("--fit", type=FILE, help="Fit the world to this log: our database, an export, or a table with --arm."),
+    click.option("--campaign", type=FILE, help="The campaign file; where none is named, the sample campaign or the log's."),
+    click.option("--rates", default="", metavar="TYPE=SHARE,...", help="Of a scenario, such as click=0.04 (not percent)."),
+    click.option("--customers", type=FILE, help="Of a scenario: a table of customers, whose context it takes."),
+    click.option("--arm", default="", help="Of somebody else's log: column with the arm that was sent."),
+    click.option("--reward", default="", help="With --arm: column with the reward, a number."),
+    click.option("--propensity", default="", help="With --arm: column with the draw's probability, or a number."),
+    click.option("--context", default="", help="With --arm: columns known before the draw, separated by commas."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class WorldsAsked:
+    """What was asked for; the names are those of the options."""
+
+    scenario: str | None
+    fit: Path | None
+    campaign: Path | None
+    rates: str
+    customers: Path | None
+    arm: str
+    reward: str
+    propensity: str
+    context: str
+
+    def worlds(self, usual: str = "") -> tuple[Campaign, Worlds]:
+        """The campaign, and its worlds.
+
+        Args:
+            usual: the scenario where none was named, and no log.
+
+        Raises:
+            click.UsageError: for options that do not go together.
+            EngineError: for whatever is wrong with a file.
+        """
+        if self.fit is not None:
+            return self._fitted(self.fit)
+        if not (self.scenario or usual):
+            raise click.UsageError("name a world: --scenario NAME, or --fit LOG.")
+        campaign = checked_campaign(self.campaign) if self.campaign else read_campaign(sample_text(SAMPLE))
+        rows, ids = customers_in(self.customers, campaign.schema) if self.customers else ([], [])
+        return campaign, ScenarioWorlds(self.scenario or usual, rates_in(self.rates), rows, ids)
+
+    def _fitted(self, path: Path) -> tuple[Campaign, Worlds]:
+        if self.scenario or self.rates or self.customers:
+            raise click.UsageError(
+                "--fit takes rates and customers from the log: leave out --scenario, --rates, --customers."
+            )
+        columns = column_map(self.arm, self.reward, self.propensity, self.context, ())
+        declared = checked_campaign(self.campaign) if self.campaign else None
+        note(f"fitting a world to {path}")
+        with fit_source(path, columns, declared) as source:
+            return fitted_worlds(source, path.name, FIT_SEED, declared)
+
+
+def world_options(command: Command) -> Command:
+    """Add the options, and hand them to the command in one piece, as `asked`."""
+
+    @functools.wraps(command)
+    def bundled(**given: Any) -> object:  # noqa: ANN401 - click's own
+        asked = {name: given.pop(name) for name in WorldsAsked.__dataclass_fields__}
+        return command(asked=WorldsAsked(**asked), **given)
+
+    decorated: Any = bundled
+    for option in reversed(OPTIONS):
+        decorated = option(decorated)
+    found: Command = decorated
+    return found
