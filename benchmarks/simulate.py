@@ -47,7 +47,7 @@ PARTS = ("speed", "same", "truth", "tuning", "fitted", "faults")
 class Sizes:
     """How much of the part on truth; the others have their own sizes, and a small one for `--smoke`."""
 
-    logs: int = 300
+    logs: int = 200
     sends: int = 6000
 
 
@@ -66,14 +66,18 @@ def gates_of(document: Mapping[str, Any]) -> list[Gate]:
 
 def ran(part: str, options: argparse.Namespace) -> dict[str, Any]:
     """One part."""
-    if part == "truth":
-        sizes = Sizes(2, 600) if options.smoke else Sizes(options.logs)
-        pool = Pool(time.monotonic() + 60 * options.budget, 1 if options.smoke else options.processes, options.kept)
-        return truth(pool, sizes.logs, sizes.sends)
-    run: dict[str, Callable[..., dict[str, Any]]] = {
-        "speed": speed, "same": same, "tuning": tuning, "fitted": fitted, "faults": faults,
-    }  # fmt: skip
-    return run[part](smoke=options.smoke)
+    smoke, processes = options.smoke, 1 if options.smoke else options.processes
+    pool = Pool(time.monotonic() + 60 * options.budget, processes, options.kept)
+    sizes = Sizes(2, 600) if smoke else Sizes(options.logs)
+    run: dict[str, Callable[[], dict[str, Any]]] = {
+        "speed": lambda: speed(smoke=smoke),
+        "same": lambda: same(smoke=smoke),
+        "truth": lambda: truth(pool, sizes.logs, sizes.sends),
+        "tuning": lambda: tuning(smoke=smoke, kept=options.kept, n_processes=processes),
+        "fitted": lambda: fitted(smoke=smoke),
+        "faults": lambda: faults(pool, smoke=smoke),
+    }
+    return run[part]()
 
 
 def kept_before(smoke: bool) -> dict[str, Any]:
@@ -86,7 +90,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; all where none is named")
     parser.add_argument("--logs", type=int, default=Sizes.logs, help="simulated logs a world, of the part on truth")
-    parser.add_argument("--budget", type=float, default=60.0, help="minutes for the part on truth")
+    parser.add_argument("--budget", type=float, default=60.0, help="minutes for each part that simulates logs")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument(
         "--kept", type=Path, help="folder where finished portions are kept, to go on after an interruption"
@@ -96,9 +100,11 @@ def main() -> int:
     unknown = set(options.parts) - set(PARTS)
     if unknown:
         parser.error(f"unknown parts: {', '.join(sorted(unknown))}")
-    document = kept_before(options.smoke)
+    document: dict[str, Any] = {}
     for part in options.parts or PARTS:
-        document[part] = ran(part, options)
+        found = ran(part, options)
+        # What other runs kept in the meantime stays.
+        document = {**document, **kept_before(options.smoke), part: found}
         if not options.smoke:
             timing.keep(NAME, document)
     broken = [gate for gate in gates_of(document) if not gate.holds]

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import contextmanager
-from typing import Final, TypeVar
+from functools import partial
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
 
 from bandit.errors import InvalidSettings
 
 Found = TypeVar("Found")
-
-_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def over_seeds(
@@ -45,9 +44,19 @@ def over_seeds(
         return _in_processes(play, seeds, n_workers, watch)
     found = []
     for n_done, seed in enumerate(seeds, start=1):
-        found.append(play(seed))
+        found.append(_alone(play, seed))
         watch(n_done)
     return found
+
+
+def _alone(play: Callable[[int], Found], seed: int) -> Found:
+    """One call on one thread.
+
+    Threads of linear algebra cut a sum differently for each number of them, so that its last digit hangs on the machine; and
+    in processes as many as cores they would only stall each other.
+    """
+    with threadpool_limits(1):
+        return play(seed)
 
 
 def _in_processes(
@@ -55,8 +64,8 @@ def _in_processes(
 ) -> list[Found]:
     # Forked workers would inherit locks of threads that do not exist in them; spawned ones begin clean.
     context = multiprocessing.get_context("spawn")
-    with _single_threaded(), ProcessPoolExecutor(n_workers, mp_context=context) as pool:
-        calls = [pool.submit(play, seed) for seed in seeds]
+    with ProcessPoolExecutor(n_workers, mp_context=context) as pool:
+        calls = [pool.submit(partial(_alone, play), seed) for seed in seeds]
         waiting = set(calls)
         try:
             while waiting:
@@ -68,18 +77,3 @@ def _in_processes(
             pool.shutdown(cancel_futures=True)
             raise
         return [call.result() for call in calls]
-
-
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Workers are as many as there should be busy cores; threads of linear algebra in each would only stall the others."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
