@@ -204,11 +204,13 @@ class Worn:
             exposures: of each customer.
         """
         sends = [(row, *found) for row, found in enumerate(map(latest, exposures)) if found]
-        if not sends:
-            return
-        rows, recencies, frequencies = zip(*sends, strict=True)
-        linear[list(rows), :, 0] += self._sums_of_many([0] * len(rows), recencies, frequencies)
+        if sends:
+            rows, recencies, frequencies = zip(*sends, strict=True)
+            linear[list(rows), :, 0] += self._sums_of_many([0] * len(rows), recencies, frequencies)
+        # Somebody may have got arms of later dimensions alone: that of the first may have been retired since.
         every = [(row, *exposure) for row, found in enumerate(exposures) for exposure in found]
+        if not every:
+            return
         rows, dimensions, arms, recencies, frequencies = zip(*every, strict=True)
         sums, signs = self._sums_of_many([d + 1 for d in dimensions], recencies, frequencies), np.array(self._signs)
         columns = [self._starts[d] + arm for d, arm in zip(dimensions, arms, strict=True)]

@@ -14,8 +14,8 @@ from service.contenders import contender_of
 from service.replay_report import ReplayReport, document_of
 from service.replaying import run_all
 from service.sample import sample_text
+from service.worlds_asked import ScenarioWorlds
 from simulator.replayed import DAY
-from simulator.scenarios import SCENARIOS
 
 POLICIES = ("squarecb", "thompson", "uniform")
 SEEDS = range(2)
@@ -25,13 +25,13 @@ def same(*, smoke: bool) -> dict[str, Any]:
     """The hashes of each scenario's document, made three times."""
     campaign = campaign_of({"subject": 4}) if smoke else read_campaign(sample_text("referral-contest"))
     names = ["steady"] if smoke else ["steady", "new-arms", "machines"]
-    n_sends = 200 if smoke else 2000
+    n_sends, step = (60, 14 * DAY) if smoke else (2000, DAY)
     found = {}
     for name in names:
-        contenders = [contender_of(policy, campaign, DAY) for policy in POLICIES]
+        contenders = [contender_of(policy, campaign, step) for policy in POLICIES[: 1 if smoke else None]]
         hashes = []
         for n_processes in (1, 1, 2):
-            runs = run_all(contenders, SCENARIOS[name], n_sends, SEEDS, n_processes=n_processes)
+            runs = run_all(contenders, ScenarioWorlds(name), n_sends, SEEDS, n_processes=n_processes)
             hashes.append(
                 sha256(msgspec.json.encode(document_of(ReplayReport.of(name, campaign.id, runs)))).hexdigest()
             )

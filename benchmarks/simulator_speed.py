@@ -85,13 +85,13 @@ class Recorded:
         return getattr(self.world, name)
 
 
-def decide_and_learn(campaign: Campaign, recorded: Recorded, step: timedelta = DAY) -> ReplayState:
+def decide_and_learn(campaign: Campaign, recorded: Recorded, step: timedelta) -> ReplayState:
     """A replay without its truth, and with reactions that are looked up."""
     state = ReplayState([engine_of(campaign)], known_so_far, Faults())
     state.enter(0, recorded)
-    for now, arrivals in steps_of(iter(recorded.came), step):
+    for begins, arrivals in steps_of(recorded.came, recorded.came[0].at, step):
+        state.visit(begins, step)
         state.decide(arrivals)
-        state.close(now)
     state.finish(step)
     return state
 
@@ -129,32 +129,32 @@ def timed(call) -> float:  # noqa: ANN001
     return time.perf_counter() - start
 
 
-def whole(n_sends: int, name: str, seed: int) -> float:
+def whole(n_sends: int, name: str, step: timedelta, seed: int) -> float:
     """A replay with everything: its mean true value."""
     campaign = campaign_of(name)
     stages = SCENARIOS["steady"].stages(campaign, seed, n_sends)
-    return float(replay(stages, [engine_of(stage.campaign) for stage in stages]).truth.value)
+    return float(replay(stages, [engine_of(stage.campaign) for stage in stages], step=step).truth.value)
 
 
-def in_turns(n_sends: int, rounds: int) -> tuple[dict[str, list[float]], int]:
+def in_turns(n_sends: int, rounds: int, step: timedelta) -> tuple[dict[str, list[float]], int]:
     """Seconds of each contestant, one figure a round; and the rows that are learned from."""
     contestants: dict[str, Callable[[], object]] = {}
     for name in (ONE_LEARN, FOUR, SAMPLE):
         campaign = campaign_of(name)
         (stage,) = SCENARIOS["steady"].stages(campaign, SEED, n_sends)
         recorded = Recorded(stage)
-        decide_and_learn(campaign, recorded)
-        contestants[name] = partial(decide_and_learn, campaign, recorded)
-        contestants[f"whole replay, {name}"] = partial(whole, n_sends, name, SEED)
-    found = replay([stage], [engine_of(stage.campaign)])
+        decide_and_learn(campaign, recorded, step)
+        contestants[name] = partial(decide_and_learn, campaign, recorded, step)
+        contestants[f"whole replay, {name}"] = partial(whole, n_sends, name, step, SEED)
+    found = replay([stage], [engine_of(stage.campaign)], step=step)
     contestants["vw text"] = vw_text(found)
     rows = [{name: timed(call) for name, call in contestants.items()} for _ in range(rounds)]
     return {name: [row[name] for row in rows] for name in contestants}, found.n_learned
 
 
-def scaling(n_sends: int, n_seeds: int, rounds: int) -> dict[str, Any]:
+def scaling(n_sends: int, n_seeds: int, rounds: int, step: timedelta) -> dict[str, Any]:
     """How much sooner two processes are done than one, their start included."""
-    play, seeds = partial(whole, n_sends, ONE_LEARN), range(n_seeds)
+    play, seeds = partial(whole, n_sends, ONE_LEARN, step), range(n_seeds)
     times: dict[str, list[float]] = {"one process": [], "two processes": []}
     answers = []
     for _ in range(rounds):
@@ -171,14 +171,14 @@ def scaling(n_sends: int, n_seeds: int, rounds: int) -> dict[str, Any]:
 
 def speed(*, smoke: bool) -> dict[str, Any]:
     """All figures."""
-    n_sends, rounds, n_seeds = (300, 1, 2) if smoke else (20_000, 3, 8)
-    times, n_learned = in_turns(n_sends, rounds)
+    n_sends, rounds, n_seeds, step = (60, 1, 2, 14 * DAY) if smoke else (20_000, 3, 8, DAY)
+    times, n_learned = in_turns(n_sends, rounds, step)
     return {
         "n_sends": n_sends,
         "n_learned": n_learned,
         "seconds": {name: round(float(np.median(seconds)), 2) for name, seconds in times.items()},
         **{f"{name} / vw text, time": ratio(times, name, "vw text") for name in (ONE_LEARN, FOUR, SAMPLE)},
-        "seeds": scaling(n_sends, n_seeds, 1 if smoke else 2),
+        "seeds": scaling(n_sends, n_seeds, 1 if smoke else 2, step),
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import numpy as np
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from threadpoolctl import threadpool_limits
 
 from bandit.campaign import Campaign
 from bandit.campaign_file import read_campaign
@@ -26,7 +26,7 @@ from service.replaying import Contender, run_once
 from service.tunable import USUAL_PAUSE, search_space
 from service.tuned_file import tuned_text
 from simulator.known_plays import Earned, KnownPlays, Plays
-from simulator.replay import Worlds
+from simulator.replay import Identified, Worlds
 from simulator.replayed import DAY
 from simulator.search_space import SearchSpace, Settings
 from simulator.tuning import Aim, Search, Tried, quiet_study
@@ -49,7 +49,10 @@ class Rehearsal:
     def play(self, settings: Settings, seed: int) -> Earned:
         """One replay."""
         campaign = read_campaign(tuned_text(self.text, settings))
-        run = run_once(Contender("tuned", campaign, campaign.learn_every or DAY), self.worlds, self.n_sends, seed)
+        contender = Contender("tuned", campaign, campaign.learn_every or DAY)
+        # On one thread: the last digit must not hang on how many the machine has.
+        with threadpool_limits(1):
+            run = run_once(contender, self.worlds, self.n_sends, seed)
         return Earned(run.value, run.gap)
 
     def __call__(self, settings: Settings, seeds: Sequence[int]) -> list[Earned]:
@@ -131,8 +134,9 @@ class Tuning:
     def name(self) -> str:
         """Of the study: another campaign, world or effort is another study, so that a file may hold several."""
         effort = self.effort
-        asked = (effort.n_sends, effort.n_seeds, effort.seed, effort.penalty, self.space)
-        said = f"{self.campaign.content_hash} {asked!r} {USUAL_PAUSE}".encode() + pickle.dumps(self.worlds)
+        asked = (effort.n_sends, effort.n_seeds, effort.seed, effort.penalty, self.space.said)
+        worlds = self.worlds.identity if isinstance(self.worlds, Identified) else repr(self.worlds)
+        said = f"{self.campaign.content_hash} {asked!r} {USUAL_PAUSE} {worlds}".encode()
         return f"{self.campaign.id} {hashlib.blake2b(said, digest_size=8).hexdigest()}"
 
     def study(self, path: Path | None) -> optuna.Study:

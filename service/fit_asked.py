@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -42,6 +43,18 @@ class FittedWorlds:
 
     def __str__(self) -> str:
         return f"fitted to {self.name}"
+
+    @property
+    def identity(self) -> str:
+        """A hash of the rows that the world was fitted to."""
+        rows, digest = self.world.rows, hashlib.blake2b(digest_size=16)
+        for part in (
+            rows.picks.tobytes(),
+            rows.labels.tobytes(),
+            repr((rows.types, rows.worths, list(rows.contexts))).encode(),
+        ):
+            digest.update(part)
+        return digest.hexdigest()
 
     def stages(self, campaign: Campaign, seed: int, n_sends: int) -> tuple[Stage, ...]:
         """One stage; customers come as they came in the log."""

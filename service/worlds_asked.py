@@ -50,6 +50,11 @@ class ScenarioWorlds:
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def identity(self) -> str:
+        """Everything that was asked for."""
+        return repr((self.name, sorted(self.rates.items()), list(self.rows), list(self.ids), self.at_once))
+
     def stages(self, campaign: Campaign, seed: int, n_sends: int) -> tuple[Stage, ...]:
         """The scenario's stages for a campaign."""
         rates, customers, scenario = self.rates or None, self._customers(campaign, seed), SCENARIOS[self.name]

@@ -95,16 +95,26 @@ class ReplayState:
             rows += self._decide(wave)
         self.rows[-1] += sorted(rows, key=lambda row: row.number)
 
-    def close(self, now: datetime) -> None:
-        """Learn, in order, from all rows whose windows have closed, and serve what was learned."""
-        self._visit, current = now, self._engine.campaign.content_hash
+    def visit(self, until: datetime, step: timedelta) -> None:
+        """The trainer comes by every step up to a time at which somebody is decided for; the last snapshot is served."""
+        self._visit = self._visit or until
+        learned = False
+        while self._visit + step <= until:
+            self._visit += step
+            learned |= self._learned(self._visit)
+        if learned:
+            self._serve()
+
+    def _learned(self, now: datetime) -> bool:
+        """Learn, in order, from all rows whose windows have closed; says whether there was any."""
+        current = self._engine.campaign.content_hash
         closed = [row for row in self.open.closed(now) if row.decisions.campaign.content_hash == current]
         self._closed += closed
         lessons = [row.lesson() for row in closed if row.is_trained_on] if self._learns else []
         if lessons:
             self.n_learned += len(lessons)
             self._learner.learn_many(lessons)
-            self._serve()
+        return bool(lessons)
 
     def finish(self, step: timedelta) -> None:
         """The trainer comes by until the last window has closed; nobody would ask what it learned then."""

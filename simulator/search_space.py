@@ -118,6 +118,23 @@ class SearchSpace:
     knobs: tuple[Knob, ...]
 
     @property
+    def said(self) -> str:
+        """Everything about it as a text, the same in every process: sets stand in order."""
+        return repr(
+            [
+                (
+                    knob.name,
+                    knob.key,
+                    knob.usual,
+                    knob.among,
+                    knob.span,
+                    knob.when and (knob.when[0], sorted(map(str, knob.when[1]))),
+                )
+                for knob in self.knobs
+            ]
+        )
+
+    @property
     def usual(self) -> dict[str, Option]:
         """The campaign as it is."""
         return self.completed({})

@@ -152,7 +152,16 @@ def test_a_replayed_stage_is_a_log_that_can_be_evaluated():
         (["--scenario", "steady", "--picture", "nowhere/curves.png"], "does not exist"),
         (["--fit", "nothing.db"], "no such database"),
         (["log.csv"], "--arm, --reward and --propensity"),
-        (["log.csv", "--scenario", "steady"], "without a world"),
+        (["log.csv", "--scenario", "steady"], "leave out --scenario"),
+        (
+            ["log.csv", "--arm", "a", "--reward", "r", "--propensity", "1", "--batch-hours", "3"],
+            "leave out --batch-hours",
+        ),
+        (["--scenario", "steady", "--doubly-robust"], "leave out --doubly-robust"),
+        (["--scenario", "steady", "--html", "page.html"], "leave out --html"),
+        (["--scenario", "steady", "--arm", "a"], "--arm"),
+        (["--scenario", "steady", "--fault", "swapped-rows"], "never stored"),
+        (["--rehearse", "small.toml", "--policy", "uniform"], "leave out --policy"),
         (["--rehearse", "nothing.toml"], "nothing at that path"),
     ],
 )

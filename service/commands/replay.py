@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 
 from bandit.campaign import Campaign
-from service.commands.mapping import column_map
 from service.commands.options import answer, json_option, progress, require_folder, write_page
 from service.commands.world_options import WorldsAsked, world_options
 from service.contenders import CAMPAIGN_FILE, WAYS, contender_of
@@ -27,10 +26,12 @@ from service.rehearsing import rehearse_campaign
 from service.replay_picture import draw_replay
 from service.replay_report import ReplayReport, document_of, text_of
 from service.replaying import Contender, run_all
-from simulator.faults import FAULTS, faults_of
+from simulator.faults import FAULTS, RowFault, faults_of
 from simulator.replay import Worlds
 from simulator.replayed import DAY
 
+REPLAYABLE = [name for name in FAULTS if not isinstance(faults_of([name]).faults[0], RowFault)]
+"""Faults of stored rows need a store; `manyarm demo` has one."""
 USUAL_SENDS, USUAL_SEEDS, USUAL_POLICY = 20_000, 4, "squarecb"
 
 
@@ -60,7 +61,7 @@ class Sizes:
     type=click.FloatRange(min=0, min_open=True),
     help="Time between two visits of the trainer; where it is not given, the campaign's learn_every, or 24.",
 )
-@click.option("--fault", "faults", multiple=True, metavar="NAME[=SHARE]", help=f"With a scenario: {', '.join(FAULTS)}.")
+@click.option("--fault", "faults", multiple=True, metavar="NAME[=SHARE]", help=f"In a world: {', '.join(REPLAYABLE)}.")
 @click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option(
     "--doubly-robust", is_flag=True, help="Of LOG: use every row, with a model of rewards, instead of the matches."
@@ -122,27 +123,46 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument an option
         require_folder(file)
     sizes = Sizes(n_sends, range(seed, seed + n_seeds), processes)
     step = timedelta(hours=batch_hours) if batch_hours else None
+    of_worlds: dict[str, object] = {
+        "--picture": picture,
+        "--calibration": calibration,
+        "--fault": faults,
+        "--batch-hours": step,
+    }
     if log is not None:
-        _require_log_alone(asked, rehearse, picture)
+        _refuse({**of_worlds, **_worlds(asked), "--rehearse": rehearse, "--html": html}, "LOG is replayed row by row")
         _replay_log(log, asked, names, LogReplay(floor, holdout, update_every, seed), doubly_robust, as_json)
     elif rehearse is not None:
+        others: dict[str, object] = {"--policy": names, "--doubly-robust": doubly_robust, "--campaign": asked.campaign}
+        _refuse({**of_worlds, **others}, "--rehearse plays one campaign as it is")
         _rehearse(rehearse, asked, sizes, html, as_json)
     else:
+        _refuse({"--doubly-robust": doubly_robust, "--holdout": holdout, "--html": html}, "a world is replayed")
         _replay_worlds(asked, names or (USUAL_POLICY,), step, faults, sizes, (picture, calibration), as_json)
 
 
-def _require_log_alone(asked: WorldsAsked, rehearse: Path | None, picture: Path | None) -> None:
-    if asked.scenario or asked.fit or rehearse or picture:
-        raise click.UsageError(
-            "LOG is replayed row by row, without a world: leave out --scenario, --fit, --rehearse and --picture, or name the "
-            "log with --fit to have a world fitted to it."
-        )
+def _worlds(asked: WorldsAsked) -> dict[str, object]:
+    """What says in which world a campaign is played."""
+    return {
+        "--scenario": asked.scenario,
+        "--fit": asked.fit,
+        "--rates": asked.rates,
+        "--customers": asked.customers,
+        "--campaign": asked.campaign,
+    }
+
+
+def _refuse(given: Mapping[str, object], because: str) -> None:
+    """Refuse options that would be ignored."""
+    wrong = [name for name, value in given.items() if value]
+    if wrong:
+        raise click.UsageError(f"{because}: leave out {', '.join(wrong)}, which would change nothing.")
 
 
 def _replay_log(
     path: Path, asked: WorldsAsked, names: Sequence[str], how: LogReplay, doubly_robust: bool, as_json: bool
 ) -> None:
-    columns = column_map(asked.arm, asked.reward, asked.propensity, asked.context, ())
+    columns = asked.columns
     if columns is None:
         raise click.UsageError("a log is replayed by its columns: name them with --arm, --reward and --propensity.")
     log = ForeignLog.read(path, columns)

@@ -16,6 +16,7 @@ from service.checked_campaign import checked_campaign
 from service.commands.mapping import column_map
 from service.commands.options import note
 from service.fit_asked import fit_source, fitted_worlds
+from service.foreign_log import ColumnMap
 from service.sample import sample_text
 from service.worlds_asked import ScenarioWorlds, customers_in, rates_in
 from simulator.replay import Worlds
@@ -37,6 +38,7 @@ OPTIONS = (
     click.option("--reward", default="", help="With --arm: column with the reward, a number."),
     click.option("--propensity", default="", help="With --arm: column with the draw's probability, or a number."),
     click.option("--context", default="", help="With --arm: columns known before the draw, separated by commas."),
+    click.option("--where", multiple=True, metavar="COLUMN=VALUE|VALUE", help="With --arm: only rows with these values."),
 )  # fmt: skip
 
 
@@ -53,6 +55,16 @@ class WorldsAsked:
     reward: str
     propensity: str
     context: str
+    where: tuple[str, ...]
+
+    @property
+    def columns(self) -> ColumnMap | None:
+        """Of somebody else's log; None where it is ours.
+
+        Raises:
+            click.UsageError: for options that only go together.
+        """
+        return column_map(self.arm, self.reward, self.propensity, self.context, self.where)
 
     def worlds(self, usual: str = "") -> tuple[Campaign, Worlds]:
         """The campaign, and its worlds.
@@ -66,6 +78,8 @@ class WorldsAsked:
         """
         if self.fit is not None:
             return self._fitted(self.fit)
+        if self.columns or self.reward:
+            raise click.UsageError("--arm and its like name the columns of a log: name the log with --fit.")
         if not (self.scenario or usual):
             raise click.UsageError("name a world: --scenario NAME, or --fit LOG.")
         campaign = checked_campaign(self.campaign) if self.campaign else read_campaign(sample_text(SAMPLE))
@@ -77,7 +91,7 @@ class WorldsAsked:
             raise click.UsageError(
                 "--fit takes rates and customers from the log: leave out --scenario, --rates, --customers."
             )
-        columns = column_map(self.arm, self.reward, self.propensity, self.context, ())
+        columns = self.columns
         declared = checked_campaign(self.campaign) if self.campaign else None
         note(f"fitting a world to {path}")
         with fit_source(path, columns, declared) as source:
