@@ -23,7 +23,7 @@ from service.worlds_asked import ScenarioWorlds
 
 SEED = 20_261_128
 SCENARIOS = ("steady", "strong-interactions", "drifting", "late-rewards", "shock")
-EFFORT = Effort(n_sends=20_000, n_seeds=8, n_fresh=40, n_trials=20, seed=SEED)
+EFFORT = Effort(n_sends=20_000, n_seeds=6, n_fresh=24, n_trials=17, seed=SEED)
 SMOKE = Effort(n_sends=60, n_seeds=2, n_fresh=2, n_trials=2, seed=SEED)
 LEAST_BETTER, MOST_LOST = 3, 0.02
 """Of the five scenarios; and of the way from the random policy to the best choice."""
