@@ -178,7 +178,7 @@ class Search:
         return self.space.completed(changes)
 
     def _try(self, study: optuna.Study) -> FrozenTrial:
-        n_before = len(study.trials)
+        n_before = len(tried(study))
         trial = study.ask()
         settings = self.space.suggested(trial)
         trial.set_user_attr(_SETTINGS, settings)

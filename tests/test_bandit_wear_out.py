@@ -297,3 +297,15 @@ def test_having_been_sent_is_never_to_an_arms_advantage_and_only_unwanted_outcom
     for arm in range(3):
         latest_only = score(worlds, campaign, snapshot, [Exposure(0, (arm + 1) % 3, 0.5, 3)], ARMS[arm])
         assert score(worlds, campaign, snapshot, [Exposure(0, arm, 0.5, 3)], ARMS[arm]) <= latest_only + 1e-12
+
+
+def test_an_arm_of_a_later_dimension_counts_though_that_of_the_first_was_retired():
+    weights = [[[-1.0] * len(WearOut().features)] for _ in range(3)]
+    worn, alone, many = Worn(WearOut(), weights, [1, 3], [1.0]), np.zeros((1, 5)), np.zeros((2, 1, 5))
+    exposures = (Exposure(1, 0, 2.0, 1),)
+    for column, sums in worn.added(exposures):
+        alone[:, column] += sums
+    worn.add_to_many(many, [exposures, ()])
+    assert alone.any()
+    assert many[0] == pytest.approx(alone)
+    assert not many[1].any()

@@ -272,3 +272,29 @@ def test_whoever_changes_their_id_changes_groups(campaign):
 
     assert n_groups(without) == 1
     assert n_groups(hit) > 1
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=30), 5 * DAY])
+def test_a_stage_begins_with_nothing_learned_that_had_not_happened_yet(campaign, step):
+    stages = SCENARIOS["retired-arms"].stages(campaign(), 3, 600)
+    first = next(iter(stages[1].world.arrivals(stages[1].n_sends))).at
+    closed = []
+
+    def begin(kind, changed, former):
+        closed.extend(row.decision.decided_at + changed.reward.window for row in former.rows)
+        return forgotten(kind, changed, former)
+
+    replay(stages, [engine_of(stage.campaign) for stage in stages], step=step, begin=begin)
+    assert closed
+    assert max(closed) <= first
+
+
+def test_the_trainer_comes_by_though_nobody_does(campaign):
+    """What matured in a step without arrivals is served to the next ones: the same as with a visit at every moment."""
+    stages = SCENARIOS["steady"].stages(campaign(), 3, 60)
+    seldom, often = (
+        replay(stages, [engine_of(stage.campaign) for stage in stages], step=step).stages[0].deciders
+        for step in (timedelta(hours=1), timedelta(minutes=30))
+    )
+    known = [[name for name in names if name] for names in (seldom, often)]
+    assert abs(len(known[0]) - len(known[1])) <= 1

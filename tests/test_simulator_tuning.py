@@ -247,3 +247,33 @@ def test_a_study_keeps_its_trials_in_order():
     study = quiet_study()
     search(study, Bowl()).run(study, n_trials=6)
     assert [trial.number for trial in tried(study)] == list(range(6))
+
+
+def test_a_change_that_helps_a_little_is_kept_beside_one_that_helps_much():
+    space = SearchSpace((Knob("one", "one", "off", ("off", "on")), Knob("two", "two", "off", ("off", "on"))))
+
+    def plays(settings, seeds):
+        gain = 0.010 * (settings["one"] == "on") + 0.004 * (settings["two"] == "on")
+        return [Earned(seed + gain + 1e-5 * random.Random(f"{seed} {settings}").random(), 0.0) for seed in seeds]
+
+    study = quiet_study()
+    found = Search(space, KnownPlays(study, plays), Aim(SEEDS)).run(study, n_trials=4)
+    assert [trial.score is not None for trial in found] == [True] * 4
+    assert found[3].settings == {"one": "on", "two": "on"}
+
+
+def test_trials_as_good_as_the_best_are_given_up_in_at_most_a_fifth_of_all_searches():
+    rng, aim, given_up = np.random.default_rng(0), Aim(tuple(range(6))), 0
+    for _ in range(1000):
+        gains, best = rng.normal(0.0, 1.0, 6), rng.normal(0.0, 1.0, 6)
+        given_up += any(aim.is_hopeless(gains[:n], best) for n in range(2, 6))
+    assert given_up / 1000 <= aim.doubt
+
+
+def test_a_space_says_the_same_whatever_order_sets_are_in():
+    others = [frozenset(order) for order in (["a", "b", "c"], ["c", "b", "a"])]
+    spaces = [
+        SearchSpace((KIND, Knob("heat", "heat", 1.0, span=(0.1, 9.0), when=("policy.name", some)))) for some in others
+    ]
+    assert spaces[0].said == spaces[1].said
+    assert "['a', 'b', 'c']" in spaces[0].said
