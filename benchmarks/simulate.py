@@ -68,7 +68,7 @@ def ran(part: str, options: argparse.Namespace) -> dict[str, Any]:
     """One part."""
     smoke, processes = options.smoke, 1 if options.smoke else options.processes
     pool = Pool(time.monotonic() + 60 * options.budget, processes, options.kept)
-    sizes = Sizes(2, 600) if smoke else Sizes(options.logs)
+    sizes = Sizes(1, 150) if smoke else Sizes(options.logs)
     run: dict[str, Callable[[], dict[str, Any]]] = {
         "speed": lambda: speed(smoke=smoke),
         "same": lambda: same(smoke=smoke),
@@ -107,10 +107,10 @@ def main() -> int:
         document = {**document, **kept_before(options.smoke), part: found}
         if not options.smoke:
             timing.keep(NAME, document)
-    broken = [gate for gate in gates_of(document) if not gate.holds]
     if options.smoke:
         print("ok")
         return 0
+    broken = [gate for gate in gates_of(document) if not gate.holds]
     for gate in broken:
         print(f"does not hold: {asdict(gate)}", file=sys.stderr)
     return 1 if broken else 0

@@ -27,7 +27,7 @@ from evaluation.target import FixedTarget, Target, UniformTarget
 from evaluation.weighing import TargetWeigher
 from service.replayed_log import batch_of
 from service.replaying import Contender, replayed
-from simulator.replayed import ReplayedStage
+from simulator.replayed import DAY, ReplayedStage
 from simulator.scenarios import SCENARIOS
 from simulator.truth import value_of
 
@@ -64,8 +64,10 @@ def logged(scenario: str, n_sends: int, seed: int) -> ReplayedStage:
     """One campaign of one dimension, replayed in the world of a seed; a policy that goes on exploring."""
     campaign = campaign_of({"subject": 6})
     policy = replace(campaign.policy, options={"exponent": 0.5})
-    stages = replayed(Contender("known", replace(campaign, policy=policy)), SCENARIOS[scenario], n_sends, seed).stages
-    return stages[0]
+    # A handful of sends, to see whether it runs, need no trainer every day.
+    step = DAY if n_sends >= 1000 else 14 * DAY
+    contender = Contender("known", replace(campaign, policy=policy), step)
+    return replayed(contender, SCENARIOS[scenario], n_sends, seed).stages[0]
 
 
 def values(scenario: str, n_sends: int, seeds: Seeds) -> dict[str, np.ndarray]:

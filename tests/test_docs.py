@@ -79,7 +79,7 @@ def test_the_wheel_holds_the_five_packages_typed_and_no_tests(tmp_path):
     assert "service/campaigns/referral_contest.toml" in names
 
 
-@pytest.mark.parametrize("script", ["decide", "trainer", "serve", "learning", "inference"])
+@pytest.mark.parametrize("script", ["decide", "trainer", "serve", "learning", "inference", "simulate"])
 def test_every_benchmark_runs(script):
     command = [sys.executable, str(ROOT / "benchmarks" / f"{script}.py"), "--smoke"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
