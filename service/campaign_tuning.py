@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from bandit.campaign import Campaign
 from bandit.campaign_file import read_campaign
+from bandit.errors import InvalidSettings
 from evaluation.intervals import Interval
 from evaluation.paired_runs import paired_difference
 from service.effort import Effort
@@ -140,9 +141,18 @@ class Tuning:
         return f"{self.campaign.id} {hashlib.blake2b(said, digest_size=8).hexdigest()}"
 
     def study(self, path: Path | None) -> optuna.Study:
-        """The study in a journal file, as it was left; in memory without one."""
-        storage = JournalStorage(JournalFileBackend(str(path))) if path else None
-        return quiet_study(storage, self.name)
+        """The study in a journal file, as it was left; in memory without one.
+
+        Raises:
+            InvalidSettings: if the file is something else.
+        """
+        try:
+            storage = JournalStorage(JournalFileBackend(str(path))) if path else None
+            return quiet_study(storage, self.name)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidSettings(
+                f"{path} is no study ({error}): name a new file, or one that tuning wrote."
+            ) from error
 
     def run(
         self,

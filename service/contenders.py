@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -73,7 +73,8 @@ def _with_settings(text: str, campaign: Campaign, name: str, settings: Mapping[s
     own = declared(POLICIES[name])
     given = {key: _value(value) for key, value in settings.items() if key != LEARNER}
     floor = given.pop("floor", campaign.policy.floor)
-    policy_options = {key: value for key, value in given.items() if key in own}
+    kept = campaign.policy.options if name == campaign.policy.name else {}
+    policy_options = {**kept, **{key: value for key, value in given.items() if key in own}}
     learner_options = {key: value for key, value in given.items() if key not in own}
     if not isinstance(floor, float | int) or isinstance(floor, bool):
         raise InvalidSettings(f"policy {text!r}: floor is {floor!r}, need a share in [0, 1].")
@@ -82,7 +83,10 @@ def _with_settings(text: str, campaign: Campaign, name: str, settings: Mapping[s
     faults = policy_faults(policy)
     faults = faults or learner_faults(learner, policy_of(policy).needs, wears=campaign.wear_out is not None)
     if faults:
-        raise InvalidSettings(f"policy {text!r}: {'; '.join(map(str, faults))}")
+        raise InvalidSettings(
+            f"policy {text!r}: {'; '.join(map(str, faults))}. Settings are {name}'s own ({', '.join(own) or 'none'}), floor, "
+            "every, learner, and the learner's."
+        )
     return replace(campaign, policy=policy, learner=learner)
 
 
@@ -113,10 +117,18 @@ def _checked_choice(text: str, choice: Mapping[str, str], campaign: Campaign) ->
     if wrong or extra:
         known = "; ".join(f"{d.name}: {', '.join(d.ids[:12])}" for d in campaign.dimensions)
         raise InvalidSettings(
-            f"policy {text!r}: wrong or absent {wrong}, unknown {extra}. A fixed choice is one arm of each dimension, "
+            f"policy {text!r}: {_wrong(choice, wrong, extra)}. A fixed choice is one arm of each dimension, "
             f"fixed:{','.join(f'{d.name}=ARM' for d in campaign.dimensions)}. {known}."
         )
     return dict(choice)
+
+
+def _wrong(choice: Mapping[str, str], wrong: Sequence[str], extra: Sequence[str]) -> str:
+    """What is wrong with a choice, in words."""
+    unknown = [f"{name} has no arm {choice[name]!r}" for name in wrong if name in choice]
+    absent = [name for name in wrong if name not in choice]
+    parts = [*unknown, *([f"no arm of {', '.join(absent)}"] if absent else [])]
+    return "; ".join([*parts, *([f"no dimension {', '.join(extra)}"] if extra else [])])
 
 
 def _always(campaign: Campaign, choice: Mapping[str, str]) -> Campaign:

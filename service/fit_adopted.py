@@ -15,7 +15,10 @@ from simulator.world import ChoiceGrid
 
 
 def adopted(rows: FitRows, campaign: Campaign) -> tuple[FitRows, Campaign]:
-    """The rows with a campaign's own arms, order and context, and the campaign with the rewards that the log tells of.
+    """The rows with a campaign's own arms, order and context, and the campaign with the outcomes that the log tells of.
+
+    Where the log tells of the campaign's own outcomes, they are worth what the campaign says; a log of rewards alone has the
+    worths that it has. Outcomes were counted in the log's window, whatever the campaign's.
 
     A log of one dimension is taken for the campaign's one dimension, whatever the two are called.
 
@@ -41,6 +44,9 @@ def adopted(rows: FitRows, campaign: Campaign) -> tuple[FitRows, Campaign]:
         picks=np.stack([place[rows.picks[:, d]] for d, place in enumerate(places)], axis=1),
         contexts=[{name: context.get(name) for name in names} for context in rows.contexts],
     )
+    if set(rows.types) == set(campaign.reward.types):
+        worths = tuple(campaign.reward.events[name] for name in rows.types)
+        return replace(moved, worths=worths), campaign
     events = dict(zip(rows.types, rows.worths, strict=True))
     return moved, replace(campaign, reward=replace(campaign.reward, events=events))
 

@@ -78,9 +78,8 @@ def fitted_worlds(
     rows, campaign = fit_rows_of(source)
     world = fit_world(rows, campaign, seed=seed)
     found = trust(world, list(source.batches()), seen=True)
-    if planned is None or (planned.dimensions, planned.schema) == (campaign.dimensions, campaign.schema):
-        played = replace(planned, reward=campaign.reward) if planned else campaign
-        return played, FittedWorlds(replace(world, campaign=played), name, found)
+    if planned is None:
+        return campaign, FittedWorlds(world, name, found)
     rows, played = adopted(rows, planned)
     return played, FittedWorlds(fit_world(rows, played, seed=seed), name, found)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from service.fitted_trust import Judged, Trust
+from service.fitted_trust import LOGGED, Judged, Trust
 from simulator.fitted_world import FittedType, FittedWorld
 from simulator.fitting import TRIED
+
+LEAST_SLOPE = 0.5
+"""Of observed over predicted differences: below, they are exaggerated more than twice over."""
 
 
 def draw_reliability(path: Path, world: FittedWorld) -> None:
@@ -45,7 +48,33 @@ def fit_text(world: FittedWorld, trust: Trust) -> str:
     width = max(len(row.policy) for row in trust.rows)
     lines += ["", f"  {'policy'.ljust(width)}   world     log ({trust.method}), 95 % interval    apart"]
     lines += [_judged_line(row, width) for row in trust.rows]
-    return "\n".join([*lines, trust.sentence])
+    return "\n".join([*lines, trust.sentence, *filter(None, [caution_of(world, trust)])])
+
+
+def caution_of(world: FittedWorld, trust: Trust) -> str:
+    """Why not to believe who likes what in this world; empty where nothing speaks against it."""
+    told = [one for one in world.evidence.types if not one.is_mean_alone]
+    poor = [one.name for one in told if not _tells_customers_apart(one)]
+    reasons = []
+    if told and len(poor) == len(told):
+        reasons.append(
+            f"predictions of {', '.join(poor)} for customers that were left out are no better than the mean rate, or exaggerate "
+            "twice over: the log does not show who reacts to what"
+        )
+    if not told:
+        reasons.append("nothing happened often enough to tell customers or arms apart")
+    others = [row for row in trust.rows if row.policy != LOGGED]
+    judged = sum(row.is_judged for row in others)
+    if judged < len(others) / 2:
+        reasons.append(f"the log can judge only {judged} of {len(others)} policies other than its own")
+    if not reasons:
+        return ""
+    return f"CAUTION: {'; '.join(reasons)}. Do not tune here: collect more rows, or declare fewer fields of context."
+
+
+def _tells_customers_apart(one: FittedType) -> bool:
+    found = one.reliability
+    return found.log_loss < found.base_log_loss and found.slope >= LEAST_SLOPE
 
 
 def fit_document(world: FittedWorld, trust: Trust) -> dict[str, object]:
@@ -71,6 +100,7 @@ def fit_document(world: FittedWorld, trust: Trust) -> dict[str, object]:
         "n_agreeing": trust.n_agreeing,
         "n_judged": trust.n_judged,
         "sentence": trust.sentence,
+        "caution": caution_of(world, trust),
     }
 
 

@@ -90,9 +90,21 @@ def read_counts(path: Path) -> dict[str, int]:
     """A table with the columns what and count.
 
     Raises:
-        UnusableLog: if it has other columns, or a count is no whole number of at least 0.
+        UnusableLog: if it has other columns or no row, counts something twice, or a count is no whole number of at least 0.
     """
-    return dict(_count_of(path, number, row) for number, row in enumerate(read_rows(path), start=1))
+    counts: dict[str, int] = {}
+    for number, row in enumerate(read_rows(path), start=1):
+        what, count = _count_of(path, number, row)
+        if what in counts:
+            raise UnusableLog(
+                f"{path}, row {number}: {what!r} is counted twice, {counts[what]} and {count}. Keep one of them."
+            )
+        counts[what] = count
+    if not counts:
+        raise UnusableLog(
+            f"{path} holds no counts, so nothing could be compared. Give at least one row, such as sent,1200."
+        )
+    return counts
 
 
 def write_counts(path: Path, counts: Mapping[str, int]) -> None:

@@ -11,6 +11,7 @@ from bandit import read_campaign
 from bandit.errors import UnusableLog
 from service.fit_adopted import adopted
 from service.fit_asked import FittedWorlds, fit_source, fitted_worlds, without_effects
+from service.fitted_report import caution_of
 from service.foreign_log import ColumnMap
 from simulator.fit_rows import FitRows
 from simulator.truth import value_of_choices
@@ -100,6 +101,25 @@ def test_without_effects_the_logs_customers_come_at_the_logs_rate(log):
 def test_a_plan_with_other_arms_is_refused(log, change, said):
     with pytest.raises(UnusableLog, match=said):
         fitted(log, read_campaign(PLANNED.replace(*change, 1)))
+
+
+def test_outcomes_are_worth_what_the_plan_says():
+    rows, campaign = _rows_of_two_dimensions()
+    moved, played = adopted(rows, campaign)
+    assert (rows.worths, moved.worths) == ((1.0,), (0.5,))
+    assert played == campaign
+    assert moved.rewards.sum() == pytest.approx(0.5 * rows.rewards.sum())
+
+
+def test_a_fit_that_the_log_does_not_bear_out_is_said_not_to_be_trusted(log, tmp_path):
+    _, worlds = fitted(log, None)
+    assert caution_of(worlds.world, worlds.trust) == ""
+    rng = np.random.default_rng(5)
+    lines = [f"{'abc'[rng.integers(3)]},{int(rng.random() < 0.2)},{'xy'[rng.integers(2)]}" for _ in range(300)]
+    noise = tmp_path / "noise.csv"
+    noise.write_text("\n".join(["arm,click,level", *lines]))
+    _, guessed = fitted(noise, None)
+    assert "Do not tune here" in caution_of(guessed.world, guessed.trust)
 
 
 def test_adopting_moves_every_pick():

@@ -151,22 +151,33 @@ def test_a_replayed_stage_is_a_log_that_can_be_evaluated():
         (["--scenario", "steady", "--fit", "log.csv"], "leave out --scenario"),
         (["--scenario", "steady", "--picture", "nowhere/curves.png"], "does not exist"),
         (["--fit", "nothing.db"], "no such database"),
-        (["log.csv"], "--arm, --reward and --propensity"),
-        (["log.csv", "--scenario", "steady"], "leave out --scenario"),
+        (["--scenario", "steady", "--calibration", "x.png"], "it goes with --fit"),
+        (["--scenario", "steady", "--picture", "x.jpg"], "end in .png"),
+        (["--scenario", "steady", "--floor", "0.1"], "--floor"),
+        (["log.csv", "--scenario", "steady"], "--scenario"),
         (
             ["log.csv", "--arm", "a", "--reward", "r", "--propensity", "1", "--batch-hours", "3"],
-            "leave out --batch-hours",
+            "--batch-hours",
         ),
-        (["--scenario", "steady", "--doubly-robust"], "leave out --doubly-robust"),
-        (["--scenario", "steady", "--html", "page.html"], "leave out --html"),
+        (["--scenario", "steady", "--doubly-robust"], "--doubly-robust mean nothing"),
+        (["--scenario", "steady", "--html", "page.html"], "--html mean nothing"),
         (["--scenario", "steady", "--arm", "a"], "--arm"),
         (["--scenario", "steady", "--fault", "swapped-rows"], "never stored"),
-        (["--rehearse", "small.toml", "--policy", "uniform"], "leave out --policy"),
+        (["--rehearse", "small.toml", "--policy", "uniform"], "--policy"),
         (["--rehearse", "nothing.toml"], "nothing at that path"),
     ],
 )
 def test_what_cannot_be_replayed_is_refused(arguments, said):
     assert said in asked(*arguments, "--sends", 100, "--processes", 1, code=2).output
+
+
+def test_a_log_needs_its_columns():
+    assert "--arm, --reward and --propensity" in asked("log.csv", code=2).output
+
+
+def test_without_a_policy_the_campaign_plays_as_it_is(campaign):
+    campaign.write_text(CAMPAIGN + '[policy]\nname = "uniform"\n')
+    assert list(json.loads(small(campaign, "--json"))["policies"]) == ["uniform"]
 
 
 @pytest.mark.parametrize("text", ["click", "click=0", "click=1", "=0.5", "click=much"])

@@ -319,3 +319,16 @@ def test_what_mattered_is_found_in_the_trials(monkeypatch, file, tmp_path):
     for name in ("one.png", "two.png"):
         draw_tuning(tmp_path / name, study, tuned.trials)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def test_a_study_that_is_none_and_an_out_that_is_the_campaign_are_refused(tmp_path):
+    campaign = tmp_path / "campaign.toml"
+    campaign.write_text(sample_text("referral-contest"))
+    other = tmp_path / "other.csv"
+    other.write_text("a,b\n1,2\n")
+    runner, given = CliRunner(), ["tune", "--campaign", str(campaign)]
+    wrong = runner.invoke(main, [*given, "--out", str(tmp_path / "t.toml"), "--study", str(other)])
+    assert (wrong.exit_code, "is no study" in wrong.output) == (2, True)
+    same = runner.invoke(main, [*given, "--out", str(campaign)])
+    assert (same.exit_code, "is the campaign itself" in same.output) == (2, True)
+    assert campaign.read_text() == sample_text("referral-contest")

@@ -92,10 +92,31 @@ def answer(document: object, text: str, *, as_json: bool) -> None:
     click.echo(said.encode("utf-8", "backslashreplace").decode())
 
 
-def require_folder(html: Path | None) -> None:
-    """Refuse a page that could not be written, before any work is done for it."""
-    if html and not html.parent.is_dir():
-        raise UnusableLog(f"{html}: the folder {html.parent} does not exist. Make it, or name another one with --html.")
+def require_folder(path: Path | None, option: str = "--html") -> None:
+    """Refuse a file that could not be written, before any work is done for it."""
+    if path and not path.parent.is_dir():
+        raise UnusableLog(
+            f"{path}: the folder {path.parent} does not exist. Make it, or name another one with {option}."
+        )
+
+
+def require_picture(path: Path | None, option: str) -> None:
+    """Refuse a picture that could not be drawn."""
+    require_folder(path, option)
+    if path and path.suffix.lower() != ".png":
+        raise click.UsageError(f"{option} {path}: pictures are PNG files, so let the name end in .png.")
+
+
+def draw_to(path: Path, draw: Callable[[Path], None]) -> None:
+    """Draw a picture.
+
+    Raises:
+        UnusableLog: if it cannot be written.
+    """
+    try:
+        draw(path)
+    except OSError as error:
+        raise UnusableLog(f"{path} could not be written ({error}). Name another file.") from error
 
 
 def write_page(path: Path, text: str) -> None:

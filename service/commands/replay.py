@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from bandit.campaign import Campaign
-from service.commands.options import answer, json_option, progress, require_folder, write_page
+from service.commands.options import (
+    answer,
+    draw_to,
+    json_option,
+    progress,
+    require_folder,
+    require_picture,
+    write_page,
+)
 from service.commands.world_options import WorldsAsked, world_options
 from service.contenders import CAMPAIGN_FILE, WAYS, contender_of
 from service.fit_asked import FittedWorlds, without_effects
@@ -32,6 +41,11 @@ from simulator.replayed import DAY
 
 REPLAYABLE = [name for name in FAULTS if not isinstance(faults_of([name]).faults[0], RowFault)]
 """Faults of stored rows need a store; `manyarm demo` has one."""
+OF_LOGS = ("doubly_robust", "floor", "holdout", "update_every")
+OF_WORLDS = ("scenario", "fit", "rates", "customers", "campaign", "n_sends", "n_seeds", "processes")
+OF_REHEARSALS = ("rehearse", "html")
+ELSEWHERE = ("batch_hours", "faults", "picture", "calibration")
+"""Options by what they belong to; the last ones to worlds, but not to rehearsals."""
 USUAL_SENDS, USUAL_SEEDS, USUAL_POLICY = 20_000, 4, "squarecb"
 
 
@@ -52,7 +66,12 @@ class Sizes:
 @click.option(
     "--rehearse", type=click.Path(path_type=Path), help="A campaign file: say what to expect of it, on one page."
 )
-@click.option("--policy", "names", multiple=True, help=f"Who plays, once for each: {WAYS}.")
+@click.option(
+    "--policy",
+    "names",
+    multiple=True,
+    help=f"Who plays, once for each; the campaign as it is where none is named (squarecb in a LOG): {WAYS}.",
+)
 @click.option("--sends", "n_sends", type=click.IntRange(min=2), default=USUAL_SENDS, show_default=True)
 @click.option("--seeds", "n_seeds", type=click.IntRange(min=1), default=USUAL_SEEDS, show_default=True, help="Worlds.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The first of them.")
@@ -119,44 +138,34 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument an option
     sent (Li et al. 2011), or from every row (--doubly-robust; Dudik et al. 2012). --rehearse CAMPAIGN says before the
     first send what a campaign will show.
     """
-    for file in (picture, calibration, html):
-        require_folder(file)
+    require_folder(html)
+    for file, option in ((picture, "--picture"), (calibration, "--calibration")):
+        require_picture(file, option)
     sizes = Sizes(n_sends, range(seed, seed + n_seeds), processes)
     step = timedelta(hours=batch_hours) if batch_hours else None
-    of_worlds: dict[str, object] = {
-        "--picture": picture,
-        "--calibration": calibration,
-        "--fault": faults,
-        "--batch-hours": step,
-    }
     if log is not None:
-        _refuse({**of_worlds, **_worlds(asked), "--rehearse": rehearse, "--html": html}, "LOG is replayed row by row")
+        _refuse((*OF_WORLDS, *OF_REHEARSALS, *ELSEWHERE), "a LOG that is replayed row by row")
         _replay_log(log, asked, names, LogReplay(floor, holdout, update_every, seed), doubly_robust, as_json)
     elif rehearse is not None:
-        others: dict[str, object] = {"--policy": names, "--doubly-robust": doubly_robust, "--campaign": asked.campaign}
-        _refuse({**of_worlds, **others}, "--rehearse plays one campaign as it is")
+        _refuse((*OF_LOGS, *ELSEWHERE, "names", "campaign"), "--rehearse, which plays one campaign as its file says")
         _rehearse(rehearse, asked, sizes, html, as_json)
     else:
-        _refuse({"--doubly-robust": doubly_robust, "--holdout": holdout, "--html": html}, "a world is replayed")
-        _replay_worlds(asked, names or (USUAL_POLICY,), step, faults, sizes, (picture, calibration), as_json)
+        _refuse((*OF_LOGS, *OF_REHEARSALS), "a world")
+        if calibration and not asked.fit:
+            raise click.UsageError("--calibration draws how a fitted world fits: it goes with --fit.")
+        _replay_worlds(asked, names, step, faults, sizes, (picture, calibration), as_json)
 
 
-def _worlds(asked: WorldsAsked) -> dict[str, object]:
-    """What says in which world a campaign is played."""
-    return {
-        "--scenario": asked.scenario,
-        "--fit": asked.fit,
-        "--rates": asked.rates,
-        "--customers": asked.customers,
-        "--campaign": asked.campaign,
-    }
-
-
-def _refuse(given: Mapping[str, object], because: str) -> None:
-    """Refuse options that would be ignored."""
-    wrong = [name for name, value in given.items() if value]
-    if wrong:
-        raise click.UsageError(f"{because}: leave out {', '.join(wrong)}, which would change nothing.")
+def _refuse(names: Sequence[str], where: str) -> None:
+    """Refuse options that were given and would be ignored."""
+    context = click.get_current_context()
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name in names and context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{', '.join(given)} mean nothing with {where}: leave them out.")
 
 
 def _replay_log(
@@ -201,7 +210,8 @@ def _replay_worlds(
 ) -> None:
     (picture, calibration), (campaign, worlds) = pictures, asked.worlds()
     faults_of(faults)
-    contenders = [_contender(name, campaign, step) for name in names]
+    as_it_is = Contender(campaign.policy.name, campaign, step or campaign.learn_every or DAY)
+    contenders = [_contender(name, campaign, step) for name in names] or [as_it_is]
     with _watched("replaying", sizes) as watch:
         runs = run_all(
             contenders, worlds, sizes.n_sends, sizes.seeds, faults=faults, n_processes=sizes.n_processes, watch=watch
@@ -209,9 +219,9 @@ def _replay_worlds(
     with_faults = f"{worlds}, with {', '.join(faults)}" if faults else str(worlds)
     report = ReplayReport.of(with_faults, campaign.id, runs)
     if picture:
-        draw_replay(picture, report)
+        draw_to(picture, functools.partial(draw_replay, report=report))
     if calibration and isinstance(worlds, FittedWorlds):
-        draw_reliability(calibration, worlds.world)
+        draw_to(calibration, functools.partial(draw_reliability, world=worlds.world))
     answer(*_with_fit(worlds, document_of(report), text_of(report)), as_json=as_json)
 
 

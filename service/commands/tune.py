@@ -6,12 +6,13 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
-from service.commands.options import answer, json_option, note, progress
+from service.commands.options import answer, draw_to, json_option, note, progress, require_folder, require_picture
 from service.commands.world_options import WorldsAsked, world_options
 from service.effort import MOST_SEEDS, Effort
 from service.table_writer import replacing
@@ -79,12 +80,17 @@ def tune(  # noqa: PLR0913, PLR0917 - one argument an option
     from service.tuning_picture import draw_tuning  # noqa: PLC0415
     from service.tuning_report import comment_of, document_of, text_of  # noqa: PLC0415
 
-    for file in filter(None, (out, picture, study)):
-        if not file.parent.is_dir():
-            raise click.UsageError(f"{file}: the folder {file.parent} does not exist. Make it, or name another file.")
+    for file, option in ((out, "--out"), (study, "--study")):
+        require_folder(file, option)
+    require_picture(picture, "--picture")
+    if asked.fit and asked.columns and not asked.campaign:
+        raise click.UsageError(
+            "a table brings no campaign file that could be tuned: name one with --campaign, whose one dimension has the "
+            "table's arms."
+        )
+    if asked.campaign and out.exists() and out.samefile(asked.campaign):
+        raise click.UsageError(f"--out {out} is the campaign itself, which the search starts from: name another file.")
     campaign, worlds = asked.worlds(usual="steady")
-    if not campaign.toml:
-        raise click.UsageError("this log brings no campaign file that could be tuned: name one with --campaign.")
     tuning = Tuning(campaign, worlds, Effort(n_sends, n_seeds, n_fresh, n_trials, seed, penalty), policies)
     kept = tuning.study(study or out.with_name(f"{out.name}.study"))
     if kept.trials:
@@ -94,7 +100,7 @@ def tune(  # noqa: PLR0913, PLR0917 - one argument an option
     settings = tuned.best.settings if tuned.is_better else tuning.space.usual
     _write(out, tuned_text(campaign.toml, settings, comment_of(tuning, tuned, _command(ctx))))
     if picture:
-        draw_tuning(picture, kept, tuned.trials)
+        draw_to(picture, partial(draw_tuning, study=kept, trials=tuned.trials))
     answer(document_of(tuning, tuned), text_of(tuning, tuned, str(out)), as_json=as_json)
     ctx.exit(0 if tuned.is_better else 1)
 

@@ -81,16 +81,18 @@ class WorldsAsked:
         if self.columns or self.reward:
             raise click.UsageError("--arm and its like name the columns of a log: name the log with --fit.")
         if not (self.scenario or usual):
-            raise click.UsageError("name a world: --scenario NAME, or --fit LOG.")
+            raise click.UsageError(
+                "name a world, --scenario NAME or --fit LOG; or a LOG to go through row by row; or --rehearse CAMPAIGN."
+            )
         campaign = checked_campaign(self.campaign) if self.campaign else read_campaign(sample_text(SAMPLE))
         rows, ids = customers_in(self.customers, campaign.schema) if self.customers else ([], [])
         return campaign, ScenarioWorlds(self.scenario or usual, rates_in(self.rates), rows, ids)
 
     def _fitted(self, path: Path) -> tuple[Campaign, Worlds]:
-        if self.scenario or self.rates or self.customers:
-            raise click.UsageError(
-                "--fit takes rates and customers from the log: leave out --scenario, --rates, --customers."
-            )
+        others = {"--scenario": self.scenario, "--rates": self.rates, "--customers": self.customers}
+        given = [name for name, value in others.items() if value]
+        if given:
+            raise click.UsageError(f"--fit takes rates and customers from the log: leave out {', '.join(given)}.")
         columns = self.columns
         declared = checked_campaign(self.campaign) if self.campaign else None
         note(f"fitting a world to {path}")
