@@ -49,7 +49,11 @@ def test_a_second_target_adds_a_difference_row_by_row(cli, table):
     found = cli.ask(*table(), "--target", "fixed:a", "--against", "fixed:b")
     other = cli.ask(*table(), "--target", "fixed:b")
     assert found["difference"].keys() == found["estimators"].keys() == found["against"]["estimators"].keys()
-    assert found["against"]["estimators"] == other["estimators"]
+    # Twice as many columns are summed at once there, so that last digits may differ.
+    for name, one in found["against"]["estimators"].items():
+        assert {key: one[key] for key in ESTIMATE} == pytest.approx(
+            {key: other["estimators"][name][key] for key in ESTIMATE}
+        )
     assert found["difference"]["snips"]["value"] == pytest.approx(1 / 3)
     assert found["difference"]["snips"]["ci_lower"] > 0
     assert found["difference"]["snips"].keys() >= ESTIMATE
