@@ -103,6 +103,23 @@ def mean_interval(rewards: ArrayLike, confidence_level: float = 0.95) -> Interva
             f"one reward, {float(values[0])!r}, is all there is. A single number says nothing about how far rewards spread: "
             "wait until at least two sends have matured."
         )
+    return student(values, confidence_level)
+
+
+def student(values: FloatArray, confidence_level: float = 0.95) -> Interval:
+    """The mean of some numbers, by Student's t.
+
+    Args:
+        values: shape (n,), finite, at least two.
+        confidence_level: in (0, 1).
+
+    Caution: numbers that are all the same give an interval without width.
+
+    Source: Student (1908), The probable error of a mean.
+
+    >>> round(student(np.array([1.0, 2.0, 3.0])).ci_upper, 3)
+    4.484
+    """
     mean, error = float(values.mean()), float(values.std(ddof=1)) / sqrt(len(values))
     half = error * float(stats.t.ppf((1 + confidence_level) / 2, len(values) - 1))
     return Interval(mean, mean - half, mean + half, len(values), "Student's t")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from dataclasses import replace
 
-import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from bandit.errors import UnusableLog
-from evaluation.intervals import Interval, finite_rewards, require_level
+from evaluation.intervals import Interval, finite_rewards, require_level, student
 
 
 def paired_difference(values: ArrayLike, others: ArrayLike, confidence_level: float = 0.95) -> Interval:
@@ -40,19 +38,20 @@ def paired_difference(values: ArrayLike, others: ArrayLike, confidence_level: fl
         raise UnusableLog(
             f"{len(one)} and {len(other)} runs: a paired interval needs both contenders on the same seeds, at least two."
         )
-    differences = one - other
-    mean, error = float(differences.mean()), float(differences.std(ddof=1)) / sqrt(len(one))
-    half = error * float(stats.t.ppf((1 + confidence_level) / 2, len(one) - 1))
-    return Interval(mean, mean - half, mean + half, len(one), "paired Student's t over seeds")
+    return replace(student(one - other, confidence_level), method="paired Student's t over seeds")
 
 
 def mean_over_runs(values: ArrayLike, confidence_level: float = 0.95) -> Interval:
     """The mean figure of one contender, by Student's t over its seeds.
 
     Raises:
-        UnusableLog: as `paired_difference`.
+        UnusableLog: if there are fewer than two seeds, or a figure is not finite.
 
     >>> mean_over_runs([1.0, 2.0, 3.0]).estimate
     2.0
     """
-    return paired_difference(values, np.zeros(len(np.asarray(values))), confidence_level)
+    require_level(confidence_level)
+    figures = finite_rewards(values)
+    if len(figures) < 2:
+        raise UnusableLog("one run: a single one says nothing about how far others may lie. Give at least two.")
+    return student(figures, confidence_level)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
-from scipy import stats
 
-from evaluation.intervals import wilson
+from evaluation.intervals import student, wilson
 from service.visible_lift import VisibleLift
 
 
@@ -29,11 +27,10 @@ class OverSeeds:
         4.48
         """
         values = np.array(list(found), dtype=np.float64)
-        mean, n = float(values.mean()), len(values)
-        if n < 2:
-            return cls(mean)
-        half = float(stats.t.ppf((1.0 + confidence_level) / 2.0, n - 1)) * float(values.std(ddof=1)) / sqrt(n)
-        return cls(mean, mean - half, mean + half)
+        if len(values) < 2:
+            return cls(float(values.mean()))
+        interval = student(values, confidence_level)
+        return cls(interval.estimate, interval.ci_lower, interval.ci_upper)
 
 
 @dataclass(frozen=True, slots=True)
