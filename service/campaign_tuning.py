@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from threadpoolctl import threadpool_limits
 
 from bandit.campaign import Campaign
 from bandit.campaign_file import read_campaign
@@ -30,6 +27,7 @@ from simulator.known_plays import Earned, KnownPlays, Plays
 from simulator.replay import Identified, Worlds
 from simulator.replayed import DAY
 from simulator.search_space import SearchSpace, Settings
+from simulator.seeds import seed_player
 from simulator.tuning import Aim, Search, Tried, quiet_study
 
 
@@ -51,24 +49,15 @@ class Rehearsal:
         """One replay."""
         campaign = read_campaign(tuned_text(self.text, settings))
         contender = Contender("tuned", campaign, campaign.learn_every or DAY)
-        # On one thread: the last digit must not hang on how many the machine has.
-        with threadpool_limits(1):
-            run = run_once(contender, self.worlds, self.n_sends, seed)
+        run = run_once(contender, self.worlds, self.n_sends, seed)
         return Earned(run.value, run.gap)
-
-    def __call__(self, settings: Settings, seeds: Sequence[int]) -> list[Earned]:
-        """One replay after the other, in this process."""
-        return [self.play(settings, seed) for seed in seeds]
 
 
 @contextmanager
 def in_processes(rehearsal: Rehearsal, n: int) -> Iterator[Plays]:
-    """The same replays, so many at a time."""
-    if n == 1:
-        yield rehearsal
-        return
-    with ProcessPoolExecutor(n, mp_context=get_context("spawn")) as pool:
-        yield lambda settings, seeds: list(pool.map(partial(rehearsal.play, settings), seeds))
+    """The replays of some settings, so many at a time."""
+    with seed_player(n) as player:
+        yield lambda settings, seeds: player(partial(rehearsal.play, settings), seeds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -37,16 +38,68 @@ def over_seeds(
     >>> over_seeds(abs, [-2, 1])
     [2, 1]
     """
+    with seed_player(min(n_processes, max(len(seeds), 1))) as player:
+        return player(play, seeds, watch)
+
+
+class SeedPlayer(Protocol):
+    """Plays seeds, again and again, in the same processes."""
+
+    def __call__(
+        self, play: Callable[[int], Found], seeds: Sequence[int], watch: Callable[[int], None] = ..., /
+    ) -> list[Found]:
+        """See `over_seeds`."""
+
+
+@contextmanager
+def seed_player(n_processes: int) -> Iterator[SeedPlayer]:
+    """For as long as there is something to play: processes take seconds to begin.
+
+    Args:
+        n_processes: how many seeds are played at a time, at least 1; a single one is played in this process.
+
+    Raises:
+        InvalidSettings: if there is no process to run in.
+    """
     if n_processes < 1:
         raise InvalidSettings(f"n_processes is {n_processes}: give at least 1, this one.")
-    n_workers = min(n_processes, len(seeds))
-    if n_workers > 1:
-        return _in_processes(play, seeds, n_workers, watch)
+    if n_processes == 1:
+        yield _here
+        return
+    # Forked workers would inherit locks of threads that do not exist in them; spawned ones begin clean.
+    with ProcessPoolExecutor(n_processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield partial(_in_pool, pool)
+
+
+def _here(
+    play: Callable[[int], Found], seeds: Sequence[int], watch: Callable[[int], None] = lambda _: None, /
+) -> list[Found]:
     found = []
     for n_done, seed in enumerate(seeds, start=1):
         found.append(_alone(play, seed))
         watch(n_done)
     return found
+
+
+def _in_pool(
+    pool: ProcessPoolExecutor,
+    play: Callable[[int], Found],
+    seeds: Sequence[int],
+    watch: Callable[[int], None] = lambda _: None,
+    /,
+) -> list[Found]:
+    calls = [pool.submit(_alone, play, seed) for seed in seeds]
+    waiting = set(calls)
+    try:
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for call in done:
+                call.result()
+            watch(len(calls) - len(waiting))
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+    return [call.result() for call in calls]
 
 
 def _alone(play: Callable[[int], Found], seed: int) -> Found:
@@ -57,23 +110,3 @@ def _alone(play: Callable[[int], Found], seed: int) -> Found:
     """
     with threadpool_limits(1):
         return play(seed)
-
-
-def _in_processes(
-    play: Callable[[int], Found], seeds: Sequence[int], n_workers: int, watch: Callable[[int], None]
-) -> list[Found]:
-    # Forked workers would inherit locks of threads that do not exist in them; spawned ones begin clean.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_workers, mp_context=context) as pool:
-        calls = [pool.submit(partial(_alone, play), seed) for seed in seeds]
-        waiting = set(calls)
-        try:
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for call in done:
-                    call.result()
-                watch(len(calls) - len(waiting))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-        return [call.result() for call in calls]

@@ -295,8 +295,8 @@ def test_replays_in_two_processes_earn_the_same(file):
     campaign = checked_campaign(file)
     rehearsal = Rehearsal(campaign.toml, ScenarioWorlds("steady"), 60)
     chosen = search_space(campaign).completed({"policy.floor": 0.01})
-    with in_processes(rehearsal, 2) as plays:
-        assert plays(chosen, (0, 1)) == rehearsal(chosen, (0, 1))
+    with in_processes(rehearsal, 2) as plays, in_processes(rehearsal, 1) as plays_here:
+        assert plays(chosen, (0, 1)) == plays_here(chosen, (0, 1))
 
 
 def test_time_that_is_up_still_gives_an_answer(monkeypatch, file):
