@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from bandit.errors import UnusableLog
 from service.checked_campaign import checked_campaign
@@ -126,6 +127,20 @@ def write_page(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UnusableLog(f"{path} could not be written ({error}). Name another file with --html.") from error
+
+
+@contextmanager
+def counted(length: int, label: str) -> Iterator[Callable[[int], None]]:
+    """A progress bar for work that tells how much of it is done."""
+    with progress(range(max(length, 0)), label) as bar:
+        steps = iter(bar)
+        yield lambda _: (next(steps, None), None)[1]
+
+
+def given_options(context: click.Context) -> list[click.Parameter]:
+    """Options that stand on the command line, not those with their usual value."""
+    source = context.get_parameter_source
+    return [one for one in context.command.params if source(str(one.name)) is ParameterSource.COMMANDLINE]
 
 
 @contextmanager

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
 from bandit.campaign import Campaign
 from service.commands.options import (
     answer,
+    counted,
     draw_to,
+    given_options,
     json_option,
     progress,
     require_folder,
@@ -158,12 +158,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one argument an option
 
 def _refuse(names: Sequence[str], where: str) -> None:
     """Refuse options that were given and would be ignored."""
-    context = click.get_current_context()
-    given = [
-        option.opts[0]
-        for option in context.command.params
-        if option.name in names and context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
-    ]
+    given = [option.opts[0] for option in given_options(click.get_current_context()) if option.name in names]
     if given:
         raise click.UsageError(f"{', '.join(given)} mean nothing with {where}: leave them out.")
 
@@ -192,7 +187,7 @@ def _rehearse(path: Path, asked: WorldsAsked, sizes: Sizes, html: Path | None, a
         without_effects=without_effects(worlds),
         n_processes=sizes.n_processes,
     )
-    with _watched("rehearsing", sizes) as watch:
+    with counted(len(sizes.seeds), "rehearsing") as watch:
         found = rehearse(watch=watch)
     if html:
         write_page(html, page_of(found))
@@ -212,7 +207,7 @@ def _replay_worlds(
     faults_of(faults)
     as_it_is = Contender(campaign.policy.name, campaign, step or campaign.learn_every or DAY)
     contenders = [_contender(name, campaign, step) for name in names] or [as_it_is]
-    with _watched("replaying", sizes) as watch:
+    with counted(len(sizes.seeds), "replaying") as watch:
         runs = run_all(
             contenders, worlds, sizes.n_sends, sizes.seeds, faults=faults, n_processes=sizes.n_processes, watch=watch
         )
@@ -237,16 +232,3 @@ def _contender(name: str, campaign: Campaign, step: timedelta | None) -> Contend
     found = contender_of(name, campaign, step or campaign.learn_every or DAY)
     own = found.campaign.learn_every
     return replace(found, step=own) if own and step is None and name.endswith(CAMPAIGN_FILE) else found
-
-
-@contextmanager
-def _watched(label: str, sizes: Sizes) -> Iterator[Callable[[int], None]]:
-    """A progress bar that is told how many seeds are done."""
-    with progress(sizes.seeds, label) as bar:
-        steps = iter(bar)
-
-        def watch(n_done: int) -> None:
-            del n_done
-            next(steps, None)
-
-        yield watch

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
-from service.commands.options import answer, draw_to, json_option, note, progress, require_folder, require_picture
+from service.commands.options import (
+    answer,
+    counted,
+    draw_to,
+    given_options,
+    json_option,
+    note,
+    require_folder,
+    require_picture,
+)
 from service.commands.world_options import WorldsAsked, world_options
 from service.effort import MOST_SEEDS, Effort
 from service.table_writer import replacing
@@ -95,7 +102,7 @@ def tune(  # noqa: PLR0913, PLR0917 - one argument an option
     kept = tuning.study(study or out.with_name(f"{out.name}.study"))
     if kept.trials:
         note(f"going on with a study of {len(kept.trials)} trials")
-    with _watched(n_trials - len(kept.trials)) as watch:
+    with counted(n_trials - len(kept.trials), "tuning") as watch:
         tuned = tuning.run(kept, n_processes=processes, is_over=_over_after(budget), watch=watch)
     settings = tuned.best.settings if tuned.is_better else tuning.space.usual
     _write(out, tuned_text(campaign.toml, settings, comment_of(tuning, tuned, _command(ctx))))
@@ -110,14 +117,6 @@ def _over_after(minutes: float | None) -> Callable[[], bool]:
     return lambda: end is not None and time.monotonic() > end
 
 
-@contextmanager
-def _watched(n_trials: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar that is told how many trials are done."""
-    with progress(range(max(n_trials, 0)), "tuning") as bar:
-        steps = iter(bar)
-        yield lambda _: (next(steps, None), None)[1]
-
-
 def _write(path: Path, text: str) -> None:
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
@@ -126,9 +125,8 @@ def _write(path: Path, text: str) -> None:
 def _command(ctx: click.Context) -> str:
     """The command as it was given."""
     words = ["manyarm", "tune"]
-    for option in ctx.command.params:
-        if ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
-            value = ctx.params[str(option.name)]
-            for one in value if isinstance(value, tuple) else (value,):
-                words += [option.opts[-1]] if one is True else [option.opts[-1], str(one)]
+    for option in given_options(ctx):
+        value = ctx.params[str(option.name)]
+        for one in value if isinstance(value, tuple) else (value,):
+            words += [option.opts[-1]] if one is True else [option.opts[-1], str(one)]
     return shlex.join(words)
