@@ -55,6 +55,10 @@ class LogReplay:
     update_every: int
     seed: int
 
+    def learn_rows(self, n_rows: int) -> int | None:
+        """Rows to learn from, of so many; None for all, which then all count."""
+        return n_rows - round(self.holdout * n_rows) if self.holdout else None
+
 
 @dataclass(frozen=True, slots=True)
 class RejectionAnswer:
@@ -103,7 +107,6 @@ def replay_by_rejection(log: ForeignLog, name: str, how: LogReplay, watch: Watch
         UnusableLog: if no row is kept.
     """
     campaign, policy = campaign_and_policy(log, name, how.floor)
-    learn_rows = log.n_rows - round(how.holdout * log.n_rows) if how.holdout else None
     rejection = Rejection(
         campaign,
         groups_of(policy),
@@ -111,7 +114,7 @@ def replay_by_rejection(log: ForeignLog, name: str, how: LogReplay, watch: Watch
         log.least_propensity,
         how.seed,
         how.update_every,
-        learn_rows,
+        how.learn_rows(log.n_rows),
     )
     with watch(log.rows(), f"replaying {name}", log.n_rows) as rows:
         replayed = rejection.replay(rows)
@@ -177,7 +180,7 @@ def replay_doubly_robust(log: ForeignLog, name: str, how: LogReplay, watch: Watc
         how.seed,
         log.least_propensity,
         update_every=how.update_every,
-        learn_rows=log.n_rows - round(how.holdout * log.n_rows) if how.holdout else None,
+        learn_rows=how.learn_rows(log.n_rows),
     )
     with watch(log.rows(), f"replaying {name}", log.n_rows) as rows:
         return DoublyRobustAnswer(name, replay.replay(rows, _predicted(fitted, log.n_rows)))
