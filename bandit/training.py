@@ -31,9 +31,14 @@ class Matured:
     outcome_types: frozenset[str]
 
 
+def teaches(group: str) -> bool:
+    """Whether decisions of a group teach the learner: control's do not, they are kept for comparison."""
+    return group != Group.CONTROL
+
+
 def is_trained_on(decision: LoggedDecision) -> bool:
-    """Whether a decision teaches the learner: control rows do not, they are kept for comparison."""
-    return decision.group != Group.CONTROL
+    """Whether a decision teaches the learner."""
+    return teaches(decision.group)
 
 
 def training_row(campaign: Campaign, matured: Matured) -> TrainingRow:

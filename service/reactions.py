@@ -10,7 +10,7 @@ from datetime import datetime
 from bandit.campaign import Campaign
 from simulator.replay import Stage
 from simulator.replayed import ReplayedStage
-from simulator.world import Arrival, ManyReactions, SendingWorld, SimulatedOutcome, World
+from simulator.world import Arrival, SendingWorld, SimulatedOutcome, World, reactions_to
 
 WINDOWS = (0.5, 1.0, 2.0)
 """How many windows after the message a reaction may be late by."""
@@ -75,7 +75,7 @@ def _reacted(
         choices = [found.campaign.choice_of(picks) for picks in found.picks[first : first + _CHUNK]]
         ids = [f"d{n_before + first + place}" for place in range(1, len(arrivals) + 1)]
         for sent, outcomes in zip(
-            _sent(world, arrivals, choices), _reactions(world, arrivals, choices, ids), strict=True
+            _sent(world, arrivals, choices), reactions_to(world, arrivals, choices, ids), strict=True
         ):
             yield sent, [one for one in outcomes if one.type in worths]
 
@@ -84,12 +84,3 @@ def _sent(world: World, arrivals: Sequence[Arrival], choices: Choices) -> list[d
     if not isinstance(world, SendingWorld):
         return [arrival.at for arrival in arrivals]
     return [world.sent_at(arrival, choice) for arrival, choice in zip(arrivals, choices, strict=True)]
-
-
-def _reactions(
-    world: World, arrivals: Sequence[Arrival], choices: Choices, ids: Sequence[str]
-) -> Sequence[tuple[SimulatedOutcome, ...]]:
-    if isinstance(world, ManyReactions):
-        return world.reactions(arrivals, choices, ids)
-    sends = zip(arrivals, choices, ids, strict=True)
-    return [world.react(arrival, choice, decision_id=name) for arrival, choice, name in sends]

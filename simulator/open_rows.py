@@ -9,10 +9,9 @@ from datetime import datetime
 
 from bandit.context import EncodedContext
 from bandit.decisions import Decisions, PlainRow
-from bandit.group import Group
 from bandit.learner import TrainingRow
 from bandit.log import LoggedDecision
-from bandit.training import Matured
+from bandit.training import Matured, teaches
 from simulator.faults import EventFault, Faults, ReportedEvent
 from simulator.world import Arrival, SimulatedOutcome
 
@@ -60,7 +59,7 @@ class OpenRow:
     @property
     def is_trained_on(self) -> bool:
         """Whether it teaches the learner; see `bandit.training.is_trained_on`."""
-        return self.decisions.groups[self.place] is not Group.CONTROL
+        return teaches(self.decisions.groups[self.place])
 
     def lesson(self) -> TrainingRow:
         """The closed row as the learner sees it."""

@@ -11,7 +11,7 @@ from bandit.wear_out import PastSend
 from simulator.faults import Faults
 from simulator.open_rows import Choice, OpenRow
 from simulator.rehearsal import Memory, with_past
-from simulator.world import Arrival, ManyReactions, RememberingWorld, SendingWorld, SimulatedOutcome, World
+from simulator.world import Arrival, RememberingWorld, SendingWorld, SimulatedOutcome, World, reactions_to
 
 Outcomes = tuple[SimulatedOutcome, ...]
 
@@ -34,14 +34,12 @@ class Sender:
     memory: Memory
     span: timedelta | None = field(init=False)
     _sends_later: SendingWorld | None = field(init=False)
-    _reacts_at_once: ManyReactions | None = field(init=False)
 
     def __post_init__(self) -> None:
         # Asked once and not for every send: what a class can do is a slow question.
         world = self.world
         self.span = world.memory if isinstance(world, RememberingWorld) else None
         self._sends_later = world if isinstance(world, SendingWorld) else None
-        self._reacts_at_once = world if isinstance(world, ManyReactions) else None
 
     def send(
         self, made: Decisions, numbers: Sequence[int], arrivals: Sequence[Arrival], choices: Sequence[Choice]
@@ -75,10 +73,7 @@ class Sender:
     def _reactions(self, rows: Sequence[OpenRow]) -> list[Outcomes]:
         """Nothing follows where nothing went out."""
         reached = [(row.arrival, row.sent, row.decision_id) for row in rows if row.sent is not None]
-        if self._reacts_at_once and reached:
-            arrivals, choices, ids = zip(*reached, strict=True)
-            found = iter(self._reacts_at_once.reactions(arrivals, choices, ids))
-        else:
-            react = self.world.react
-            found = iter([react(arrival, choice, decision_id=name) for arrival, choice, name in reached])
+        if not reached:
+            return [()] * len(rows)
+        found = iter(reactions_to(self.world, *zip(*reached, strict=True)))
         return [() if row.sent is None else next(found) for row in rows]

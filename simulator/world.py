@@ -239,6 +239,16 @@ class SendingWorld(World, Protocol):
         """When the message goes out, in UTC; reactions and the attribution window are counted from then."""
 
 
+def reactions_to(
+    world: World, arrivals: Sequence[Arrival], choices: Sequence[Mapping[str, str]], decision_ids: Sequence[str]
+) -> list[tuple[SimulatedOutcome, ...]]:
+    """What happens after many sends, at once where the world can say so."""
+    if isinstance(world, ManyReactions):
+        return world.reactions(arrivals, choices, decision_ids)
+    sends = zip(arrivals, choices, decision_ids, strict=True)
+    return [world.react(arrival, choice, decision_id=name) for arrival, choice, name in sends]
+
+
 def check_utc(name: str, at: datetime) -> None:
     """Refuse a time that is not aware and in UTC.
 
