@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bandit.campaign import Campaign
 from bandit.errors import UnusableLog
+from bandit.schema import Schema
 from service.export_source import ExportSource
 from service.fit_adopted import adopted
 from service.fitted_trust import Trust, trust
@@ -81,7 +82,17 @@ def fitted_worlds(
     if planned is None:
         return campaign, FittedWorlds(world, name, found)
     rows, played = adopted(rows, planned)
-    return played, FittedWorlds(fit_world(rows, played, seed=seed), name, found)
+    # In the log outcomes were counted within its own window.
+    played = replace(played, reward=replace(played.reward, window=campaign.reward.window))
+    is_alike = _terms(played) == _terms(campaign)
+    return played, FittedWorlds(
+        world.valued_by(played) if is_alike else fit_world(rows, played, seed=seed), name, found
+    )
+
+
+def _terms(campaign: Campaign) -> tuple[Schema, list[tuple[str, tuple[str, ...]]]]:
+    """All that a fit to a log depends on of its campaign."""
+    return campaign.schema, [(d.name, d.ids) for d in campaign.dimensions]
 
 
 def without_effects(worlds: Worlds) -> Worlds | None:

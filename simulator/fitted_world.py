@@ -116,6 +116,21 @@ class FittedWorld:
         """The same world with other luck."""
         return replace(self, seed=seed)
 
+    def valued_by(self, campaign: Campaign) -> FittedWorld:
+        """The same world for a campaign with the same arms, context and outcomes, which are worth what it says.
+
+        What moves an outcome does not depend on its worth, so nothing is fitted again.
+        """
+        worths = tuple(campaign.reward.events[name] for name in self.rows.types)
+        of_folds = tuple(replace(response, worths=worths) for response in self.evidence.of_folds)
+        return replace(
+            self,
+            campaign=campaign,
+            rows=replace(self.rows, worths=worths),
+            response=replace(self.response, worths=worths),
+            evidence=replace(self.evidence, of_folds=of_folds),
+        )
+
     def arrivals(self, n_sends: int) -> Iterator[Arrival]:
         """The log's sends in time order, round after round.
 

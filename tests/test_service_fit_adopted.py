@@ -14,6 +14,7 @@ from service.fit_asked import FittedWorlds, fit_source, fitted_worlds, without_e
 from service.fitted_report import caution_of
 from service.foreign_log import ColumnMap
 from simulator.fit_rows import FitRows
+from simulator.fitting import fit_world
 from simulator.truth import value_of_choices
 from simulator.world import ChoiceGrid
 
@@ -101,6 +102,24 @@ def test_without_effects_the_logs_customers_come_at_the_logs_rate(log):
 def test_a_plan_with_other_arms_is_refused(log, change, said):
     with pytest.raises(UnusableLog, match=said):
         fitted(log, read_campaign(PLANNED.replace(*change, 1)))
+
+
+def test_other_worths_need_no_other_fit():
+    rows, campaign = _rows_of_two_dimensions()
+    moved, played = adopted(rows, campaign)
+    dear = replace(played, reward=replace(played.reward, events={"click": 5.0}))
+    valued = fit_world(moved, played, seed=0).valued_by(dear)
+    again = fit_world(replace(moved, worths=(5.0,)), dear, seed=0)
+    contexts, kept = moved.contexts[:3], np.arange(20)
+    assert valued.expected_rewards(contexts) == pytest.approx(again.expected_rewards(contexts))
+    assert valued.out_of_fold_rewards(kept) == pytest.approx(again.out_of_fold_rewards(kept))
+    assert valued.rows.rewards.sum() == again.rows.rewards.sum()
+
+
+def test_outcomes_are_counted_in_the_window_of_the_log(log):
+    planned = read_campaign(PLANNED)
+    campaign, worlds = fitted(log, planned)
+    assert campaign.reward.window == worlds.world.window != planned.reward.window
 
 
 def test_outcomes_are_worth_what_the_plan_says():
