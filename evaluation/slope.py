@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import sqrt
 from typing import NamedTuple
 
@@ -19,6 +20,9 @@ from evaluation.sums import Gradient, Sums
 
 BOUNDS = (10.0, 50.0, 100.0, 500.0, 1000.0, 5000.0, 10000.0, float("inf"))
 """Bounds that compete, where nobody names others."""
+
+_TIE = 1e-9
+"""Widths that differ by less than this share are one width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Slope:
         """The candidate for this log."""
         quantile = float(stats.t.ppf(1.0 - self.error, max(sums.n - 1, 1)))
         looked_at = [_look(candidate, sums, quantile) for candidate in self.candidates]
-        return _narrowest_that_meets_all_before(sorted(looked_at, key=lambda one: -one.width)).candidate
+        return _narrowest_that_meets_all_before(_widest_first(looked_at)).candidate
 
     def value(self, sums: Sums) -> float:
         """The chosen candidate's."""
@@ -68,6 +72,20 @@ class _LookedAt(NamedTuple):
 
 def _look(candidate: Estimator, sums: Sums, quantile: float) -> _LookedAt:
     return _LookedAt(candidate, candidate.value(sums), sums.standard_error(candidate.gradient(sums)) * quantile)
+
+
+def _widest_first(looked_at: Sequence[_LookedAt]) -> list[_LookedAt]:
+    """Ordered by width, and where widths tie as they came.
+
+    Bounds that no weight reaches give one and the same interval but for the last digits, which differ from one processor's
+    sums to another's: which of them is chosen must not.
+    """
+    widest = sorted(range(len(looked_at)), key=lambda at: -looked_at[at].width)
+    ranks, rank = {}, 0
+    for before, at in pairwise([widest[0], *widest]):
+        rank += looked_at[at].width < looked_at[before].width * (1.0 - _TIE)
+        ranks[at] = rank
+    return [looked_at[at] for at in sorted(ranks, key=lambda at: (ranks[at], at))]
 
 
 def _narrowest_that_meets_all_before(looked_at: Sequence[_LookedAt]) -> _LookedAt:
