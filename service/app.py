@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from service.hot_route import HotRoute
 from service.problem import install
@@ -16,6 +16,8 @@ from service.routes.outcomes import outcomes_router
 from service.serving import Serving
 
 VERSION = "0.1.0"
+ROUTERS: tuple[Callable[[Serving], APIRouter], ...] = (decisions_router, outcomes_router, health_router)
+"""One a resource, in the order in which paths are matched."""
 
 
 def create_app(serving: Serving, *, train_every: timedelta | None = None) -> FastAPI:
@@ -41,6 +43,6 @@ def create_app(serving: Serving, *, train_every: timedelta | None = None) -> Fas
     )
     install(app)
     app.add_middleware(HotRoute, serving=serving)
-    for router in (decisions_router(serving), outcomes_router(serving), health_router(serving)):
-        app.include_router(router)
+    for router in ROUTERS:
+        app.include_router(router(serving))
     return app

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from bandit.engine import Engine
 from service.clock import Clock, NewId, random_id, system_clock
+from service.settings import Settings
 from service.store import Log, Store
 from service.trainer import Trainer, engine_for
 
@@ -21,13 +22,23 @@ class Serving:
     Args:
         store, log: where decisions go.
         clock, new_id: passed in, so that tests decide what time it is.
+        settings: of this installation.
     """
 
-    def __init__(self, store: Store, log: Log, *, clock: Clock = system_clock, new_id: NewId = random_id) -> None:
+    def __init__(
+        self,
+        store: Store,
+        log: Log,
+        *,
+        clock: Clock = system_clock,
+        new_id: NewId = random_id,
+        settings: Settings | None = None,
+    ) -> None:
         self.store = store
         self.log = log
         self.clock = clock
         self.new_id = new_id
+        self.settings = settings or Settings()
         self.engine: Engine = engine_for(store, log)
         self.last_error: str | None = None
         self._trainer = Trainer(store, log)

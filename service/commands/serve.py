@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from bandit.campaign import Campaign
 from service.app import create_app
 from service.commands.options import campaign_option, db_option, note, opened
 from service.serving import Serving
+from service.settings import read_settings
 
 USUAL_PAUSE = timedelta(minutes=1)
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -28,12 +30,19 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
     help="Pause between two steps of the trainer; 0 for no trainer in this process. Where it is not given, the campaign's "
     "learn_every, or 60 seconds.",
 )  # fmt: skip
-def serve(db: Path, campaign: Path, host: str, port: int, learn_every: float | None) -> None:
+@click.option(
+    "--settings", "settings_file", type=click.Path(path_type=Path),
+    help="A TOML file of settings; MANYARM_ variables win over it.",
+)  # fmt: skip
+def serve(
+    db: Path, campaign: Path, host: str, port: int, learn_every: float | None, settings_file: Path | None
+) -> None:
     """Answer decisions over HTTP, durably: an answer is given after it is on disk."""
+    settings = read_settings(os.environ, settings_file)
     if host not in LOOPBACK:
         note(f"listening on {host}: whoever reaches this address can decide and record. There are no API keys yet.")
     with _listening(host, port) as listener, opened(db, campaign) as (store, log):
-        serving = Serving(store, log)
+        serving = Serving(store, log, settings=settings)
         app = create_app(serving, train_every=pause_of(log.campaign, learn_every))
         note(f"campaign {log.campaign.id} from {campaign}, log in {db}; http://{host}:{listener.getsockname()[1]}/docs")
         uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
