@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
+# Tests start commands: each would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 $(READY): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \

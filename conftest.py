@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -68,7 +69,19 @@ pages = Sybil(
 )
 docstrings = Sybil(
     parsers=[DocTestParser()],
-    patterns=[f"{folder}/*.py" for folder in (*PACKAGES, "simulator/faults", "service/commands", "service/routes")],
+    patterns=[
+        f"{folder}/*.py"
+        for folder in (*PACKAGES, "simulator/faults", "service/commands", "service/routes", "service/webhooks")
+    ],
     document_types={".py": PythonDocStringDocument},
 )
 pytest_collect_file = (pages + docstrings).pytest()
+
+
+def pytest_collection_finish() -> None:
+    """Garbage is looked for among what tests make, not in all that was imported and collected: half a second each time.
+
+    A method of statsmodels collects garbage at each call, and tests call it a thousand times.
+    """
+    gc.collect()
+    gc.freeze()

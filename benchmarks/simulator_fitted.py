@@ -55,9 +55,9 @@ TRULY_BEST = "truly best for each customer"
 
 def fitted(*, smoke: bool) -> dict[str, Any]:
     """All figures."""
-    found: dict[str, Any] = {"seed": SEED, "known world": known(3_000 if smoke else N_LOGGED)}
+    found: dict[str, Any] = {"seed": SEED, "known world": known(1_000 if smoke else N_LOGGED)}
     if HILLSTROM.is_file():
-        most = 3_000 if smoke else None
+        most = 1_000 if smoke else None
         found["hillstrom"] = {reward: held_out(reward, most) for reward in REWARDS[: 1 if smoke else None]}
         found["replay"] = {"hillstrom": replays(_mapped(HILLSTROM, "visit"), most)}
     if OPEN_BANDIT.is_file() and not smoke:

@@ -34,12 +34,12 @@ RATES = {"click": 0.08}
 """A list that likes to be written to: with 4 % the differences between settings drown in luck at this many sends."""
 
 
-def campaign_text() -> str:
+def campaign_text(learn_every: str = "24h") -> str:
     """Eight choices, two fields of context, clicks; groups, floor and policy as the sample campaign has them."""
     ids = {name: [f"{name}-{k}" for k in range(1, n + 1)] for name, n in ARMS.items()}
     usual = ", ".join(f'{name} = "{arms[0]}"' for name, arms in ids.items())
     lines = [
-        '[campaign]\nid = "tuned"\nlearn_every = "24h"',
+        f'[campaign]\nid = "tuned"\nlearn_every = "{learn_every}"',
         '[reward]\nwindow = "72h"\nevents = { click = 1.0 }',
         f"[groups]\nrandom = 0.05\ncontrol = {{ share = 0.1, choice = {{ {usual} }} }}",
         '[policy]\nname = "squarecb"\nfloor = 0.05',
@@ -72,7 +72,8 @@ def tuning(
     """
     asked = effort or (SMOKE if smoke else EFFORT)
     names = SCENARIOS[:1] if smoke else SCENARIOS
-    found = {name: _tuned(name, asked, minutes, kept, 1 if smoke else n_processes) for name in names}
+    text = campaign_text("14d" if smoke else "24h")
+    found = {name: _tuned(name, text, asked, minutes, kept, 1 if smoke else n_processes) for name in names}
     return {
         "seed": asked.seed,
         "n_sends": asked.n_sends,
@@ -85,8 +86,9 @@ def tuning(
     }
 
 
-def _tuned(name: str, effort: Effort, minutes: float | None, kept: Path | None, n_processes: int) -> dict[str, Any]:
-    text = campaign_text()
+def _tuned(
+    name: str, text: str, effort: Effort, minutes: float | None, kept: Path | None, n_processes: int
+) -> dict[str, Any]:
     question = Tuning(read_campaign(text), ScenarioWorlds(name, RATES), effort)
     study = question.study(kept / f"tuning-{name}.study" if kept else None)
     return _figures(text, question.run(study, n_processes=n_processes, is_over=_over_after(minutes)))

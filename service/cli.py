@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 import click
 
 from bandit.errors import EngineError
-from service.app import VERSION
-from service.commands.check import check
-from service.commands.compare import compare
-from service.commands.decide import decide
-from service.commands.demo import demo
-from service.commands.evaluate import evaluate
-from service.commands.export import export
-from service.commands.init import init
-from service.commands.learn import learn
-from service.commands.power import power
-from service.commands.record import record
-from service.commands.replay import replay
-from service.commands.serve import serve
-from service.commands.snapshot import snapshot
-from service.commands.tune import tune
-from service.commands.verify import verify
 
 MISUSE = 2
+COMMANDS: Final = (
+    "init",
+    "check",
+    "demo",
+    "serve",
+    "decide",
+    "record",
+    "learn",
+    "export",
+    "verify",
+    "evaluate",
+    "compare",
+    "power",
+    "snapshot",
+    "replay",
+    "tune",
+    "key",
+    "erase",
+    "opt-out",
+    "webhooks",
+)
+"""Each is the object of its name in `service.commands.<name>`, with _ for -."""
 
 
 class Refusal(click.ClickException):
@@ -40,7 +47,19 @@ class Refusal(click.ClickException):
 
 
 class Commands(click.Group):
-    """Shows the engine's errors as messages, never as tracebacks."""
+    """Loads a command when it is called, and shows the engine's errors as messages, never as tracebacks."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Every command."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """The command of this name, loaded now: all of them take seconds, and nobody calls more than one."""
+        if cmd_name not in COMMANDS:
+            return None
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"service.commands.{name}"), name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Run the command."""
@@ -51,29 +70,9 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, prog_name="manyarm")
+@click.version_option(package_name="manyarm", prog_name="manyarm")
 def main() -> None:
     """Choose one subject line, call to action, benefit and send slot for every e-mail, learn, and prove it.
 
     Begin with `manyarm init`, then `manyarm demo` to see a whole campaign.
     """
-
-
-for command in (
-    init,
-    check,
-    demo,
-    serve,
-    decide,
-    record,
-    learn,
-    export,
-    verify,
-    evaluate,
-    compare,
-    power,
-    snapshot,
-    replay,
-    tune,
-):
-    main.add_command(command)

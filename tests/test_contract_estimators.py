@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ SELF_NORMALISED = ["snips", "snpi", "order-2-sn"]
 ALL = sorted(METHODS)
 
 
+@lru_cache(maxsize=200)
 def rows_of(n, seed=0, *, same=False, reward=None):
     """n rows of 5 arms, context-dependent logging, a model that is off, weights and scores for composite choices too."""
     rng = np.random.default_rng(seed)
@@ -134,7 +136,7 @@ def test_two_logs_through_one_tuned_object_share_nothing(name):
 
 @pytest.mark.parametrize("name", [name for name in ALL if METHODS[name].needs is not Needs.RANGE and name != "dm"])
 def test_a_standard_error_is_what_the_estimate_spreads_by(name):
-    """Over 300 logs; the constant is wide enough that chance alone does not reach it. Slope's choice adds some."""
+    """Over 150 logs; the constant is wide enough that chance alone does not reach it. Slope's choice adds some."""
     found = [
         METHODS[name].estimate(sums_of(rows_of(400, 1000 + seed), name), Known(is_binary=True)) for seed in range(150)
     ]

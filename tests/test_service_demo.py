@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +16,16 @@ FILES = {"manyarm.db", "campaign.toml", "learning_curve.png", "report.txt"}
 def demo(folder, *arguments):
     """Runs the demo, 600 sends unless told otherwise, into a folder."""
     return CliRunner().invoke(main, ["demo", "--sends", "600", "--out", str(folder), *arguments])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short():
+    """A campaign of four days instead of four weeks: each day costs sixteen models, whatever the number of sends."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("service.demo", "service.commands.demo"):
+            patch.setattr(f"{module}.DAYS", 4)
+            patch.setattr(f"{module}.FAULTY_FROM", timedelta(days=2))
+        yield
 
 
 @pytest.fixture(scope="module")

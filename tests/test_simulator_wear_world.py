@@ -68,9 +68,9 @@ def test_customers_click_as_often_as_the_truth_says(world):
     arrival = arrival_after(world, (1, 2), (2, 2))
     for number in (2, 3):
         choice = world.choices.at(number)
-        clicks = sum(bool(world.react(arrival, choice, decision_id=f"d{i}")) for i in range(20_000))
+        clicks = sum(bool(world.react(arrival, choice, decision_id=f"d{i}")) for i in range(10_000))
         chance = world.expected_rewards_after([arrival])[0][number]
-        assert abs(clicks - 20_000 * chance) < 5 * math.sqrt(20_000 * chance * (1 - chance))
+        assert abs(clicks - 10_000 * chance) < 4.2 * math.sqrt(10_000 * chance * (1 - chance))
 
 
 def test_the_same_customers_hear_again_and_again_at_uneven_intervals(world):
