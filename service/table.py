@@ -8,6 +8,7 @@ import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -26,7 +27,7 @@ YES, NO = {"true", "yes", "1", "t", "y"}, {"false", "no", "0", "f", "n"}
 ARM_ORDER = b"manyarm.arms"
 """Where an exported Parquet file says in which order the arms stand in its lists."""
 FIRST_YEAR, LAST_YEAR = 1970, 5000
-_AT_ONCE = 5000
+_AT_ONCE, _AS_COLUMNS = 5000, 10_000
 csv.field_size_limit(sys.maxsize)
 
 
@@ -36,14 +37,34 @@ def read_rows(path: Path) -> Iterator[Cells]:
     Raises:
         UnusableLog: if the file is missing, of another kind, or cannot be parsed; names the line.
     """
-    if not path.is_file():
-        raise UnusableLog(f"{path}: no such file. Name a CSV or Parquet file.")
+    _require_file(path)
     if path.suffix == ".parquet":
         yield from _parquet_rows(path)
     elif path.name.endswith((".csv", ".csv.gz")):
         yield from _csv_rows(path)
     else:
         raise UnusableLog(f"{path}: found the ending {path.suffix!r}, need .csv, .csv.gz or .parquet.")
+
+
+def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise UnusableLog(f"{path}: this is a folder. Name a CSV or Parquet file in it.")
+    if not path.is_file():
+        raise UnusableLog(f"{path}: no such file. Name a CSV or Parquet file.")
+
+
+def read_columns(path: Path) -> Iterator[pa.RecordBatch]:
+    """The same rows some thousands at a time, as columns; those of CSV are texts.
+
+    Raises:
+        UnusableLog: as `read_rows`.
+    """
+    if path.suffix == ".parquet" and path.is_file():
+        yield from _parquet_batches(path, _AS_COLUMNS)
+        return
+    rows = read_rows(path)
+    while group := list(islice(rows, _AS_COLUMNS)):
+        yield pa.RecordBatch.from_pydict({name: [row[name] for row in group] for name in group[0]})
 
 
 def columns_in(path: Path) -> tuple[str, ...]:
@@ -69,9 +90,13 @@ def arms_in(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def _parquet_rows(path: Path) -> Iterator[Cells]:
+    for batch in _parquet_batches(path, _AT_ONCE):
+        yield from batch.to_pylist()
+
+
+def _parquet_batches(path: Path, size: int) -> Iterator[pa.RecordBatch]:
     try:
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=_AT_ONCE):
-            yield from batch.to_pylist()
+        yield from pq.ParquetFile(path).iter_batches(batch_size=size)
     except (pa.ArrowException, OSError) as error:
         raise UnusableLog(f"{path}: not a readable Parquet file ({error}). Write it again, or use CSV.") from error
 
@@ -81,6 +106,7 @@ def _csv_rows(path: Path) -> Iterator[Cells]:
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         try:
+            _require_commas(path, reader.fieldnames or ())
             twice = repeated(reader.fieldnames or ())
             if twice:
                 raise UnusableLog(f"{path}: the column {twice} stands more than once. Rename or drop one of them.")
@@ -91,10 +117,27 @@ def _csv_rows(path: Path) -> Iterator[Cells]:
                         f"has {len(reader.fieldnames or ())} columns. Quote texts that hold commas."
                     )
                 yield row
-        except (csv.Error, UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
+        except UnicodeDecodeError as error:
+            raise UnusableLog(
+                f"{path}, line {reader.line_num + 1} or after: found the byte 0x{error.object[error.start]:02x}, which is no "
+                "UTF-8; the file is in another encoding, such as Latin-1 or UTF-16. Save it as UTF-8 CSV with a header."
+            ) from error
+        except (csv.Error, OSError, EOFError, zlib.error) as error:
             raise UnusableLog(
                 f"{path}, line {reader.line_num}: {error}. Save it as UTF-8 CSV with a header."
             ) from error
+
+
+def _require_commas(path: Path, names: Sequence[str]) -> None:
+    """A header of one column that holds another separator was not meant as one column."""
+    if len(names) != 1:
+        return
+    for separator, word in ((";", "semicolons"), ("\t", "tabs")):
+        if separator in names[0]:
+            raise UnusableLog(
+                f"{path}: the header is one column, {names[0]!r}: the cells are separated by {word}, need commas. Save it "
+                "as CSV with commas; if it really is one column, give it another name."
+            )
 
 
 def context_of(cells: Cells, schema: Schema, names: Sequence[str], *, lenient: bool = False) -> dict[str, ContextValue]:

@@ -101,7 +101,7 @@ MISUSE = {
     "unknown estimator": ([*FOREIGN, *ASK, "--estimators", "snips,ipw"], "there is no estimator 'ipw'. There are: snips"),
     "no log": (ASK, "name a log, or a database with --db"),
     "missing file": ([*of("nobody.csv"), *ASK], "nobody.csv: no such file. Name a CSV or Parquet file"),
-    "a folder": ([*of("."), *ASK], ".: no such file"),
+    "a folder": ([*of("."), *ASK], ".: this is a folder. Name a CSV or Parquet file in it"),
     "unknown ending": ([*of("sheet.xlsx"), *ASK], "found the ending '.xlsx', need .csv, .csv.gz or .parquet"),
     "file without rows": ([*of("empty.csv"), *ASK], "It has: no rows at all"),
     "file without anything": ([*of("nothing.csv"), *ASK], "It has: no rows at all"),
@@ -174,7 +174,8 @@ def test_misuse_is_answered_with_exit_2_and_a_message(refused, name):
 
 
 def test_every_option_has_a_misuse_here():
-    options = {name for option in main.commands["evaluate"].params for name in option.opts if name.startswith("--")}
+    params = main.get_command(None, "evaluate").params
+    options = {name for option in params for name in option.opts if name.startswith("--")}
     used = {str(argument) for arguments, _ in MISUSE.values() for argument in arguments}
     assert options - used == {"--json"}
 

@@ -84,6 +84,33 @@ def test_a_file_in_another_encoding_or_with_broken_quotes_is_refused(saved, cont
         list(read_rows(saved(content)))
 
 
+@pytest.mark.parametrize(
+    ("content", "byte"),
+    [
+        ("a,b\nÄ,2\n".encode("latin-1"), "0xc4"),
+        ("Ä,b\n1,2\n".encode("cp1252"), "0xc4"),
+        ("a\n".encode("utf-16"), "0xff"),
+    ],
+)
+def test_a_file_that_is_no_utf_8_is_said_to_be_none(saved, content, byte):
+    with pytest.raises(UnusableLog, match=f"the byte {byte}, which is no UTF-8; the file is in another encoding"):
+        list(read_rows(saved(content)))
+
+
+@pytest.mark.parametrize(("separator", "word"), [(";", "semicolons"), ("\t", "tabs")])
+def test_cells_that_are_separated_by_something_else_than_commas_are_refused_in_words_that_say_so(
+    saved, separator, word
+):
+    path = saved(f"arm{separator}reward\nplain{separator}0,5\n".encode())
+    for read in (columns_in, lambda path: list(read_rows(path))):
+        with pytest.raises(UnusableLog, match=f"separated by {word}, need commas. Save it as CSV with commas"):
+            read(path)
+
+
+def test_a_semicolon_in_one_of_several_names_is_only_a_name(saved):
+    assert list(read_rows(saved(b"a;b,c\n1,2\n"))) == [{"a;b": "1", "c": "2"}]
+
+
 @pytest.mark.parametrize("damage", ["no gzip at all", "cut off", "a byte changed", "a byte changed early"])
 def test_a_damaged_gzip_file_is_refused(saved, damage):
     packed = bytearray(
@@ -106,9 +133,12 @@ def test_a_header_that_names_a_column_twice_is_refused(saved):
 
 
 def test_a_file_that_is_missing_or_of_another_kind_is_refused_with_what_is_read(saved, tmp_path):
-    for path in (tmp_path / "absent.csv", tmp_path):
-        with pytest.raises(UnusableLog, match=r"no such file\. Name a CSV or Parquet file"):
-            list(read_rows(path))
+    with pytest.raises(UnusableLog, match=r"no such file\. Name a CSV or Parquet file"):
+        list(read_rows(tmp_path / "absent.csv"))
+    for folder in (tmp_path, tmp_path / "folder.csv", tmp_path / "folder.parquet"):
+        folder.mkdir(exist_ok=True)
+        with pytest.raises(UnusableLog, match=r"this is a folder\. Name a CSV or Parquet file in it"):
+            list(read_rows(folder))
     with pytest.raises(UnusableLog, match=r"found the ending '\.xlsx', need \.csv, \.csv\.gz or \.parquet"):
         list(read_rows(saved(b"PK", "table.xlsx")))
     with pytest.raises(UnusableLog, match=r"not a readable Parquet file.*or use CSV"):

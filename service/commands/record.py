@@ -15,7 +15,7 @@ import click
 from bandit.context import is_unicode
 from bandit.errors import EngineError, InvalidOutcome
 from bandit.reward import Outcome
-from service.commands.options import answer, at_option, db_option, existing, json_option, now_or, progress
+from service.commands.options import answer, at_option, existing, existing_db_option, json_option, now_or, progress
 from service.outcomes_table import Receipt, record_not_sent, record_outcome, record_sent
 from service.store import Store
 from service.table import Cells, read_rows, time_of
@@ -34,7 +34,7 @@ Report = tuple[str, str, str, datetime | None]
 @click.option("--decision", help="Record one event: the decision_id.")
 @click.option("--type", "kind", help="Record one event: its type, or sent / not_sent.")
 @click.option("--event-id", help="Record one event: its own id; a repetition with the same id is harmless.")
-@db_option
+@existing_db_option
 @at_option
 @json_option
 @click.pass_context

@@ -11,14 +11,14 @@ import click
 from bandit.log import LoggedDecision
 from evaluation.audit import AuditVerdict
 from evaluation.audit_log import AuditSettings
-from service.commands.options import Moment, answer, db_option, existing, json_option, progress
+from service.commands.options import Moment, answer, existing, existing_db_option, json_option, progress
 from service.provider_counts import read_counts
 from service.statistical_audit import audits_document, audits_text
 from service.verification import Verification, verify_store
 
 
 @click.command(epilog="Example:  manyarm verify --db manyarm.db --statistics")
-@db_option
+@existing_db_option
 @click.option(
     "--statistics", is_flag=True, help="Audit sample ratios, propensities, drift, population, fairness and rewards too."
 )
