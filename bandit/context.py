@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
+from bandit.exclusion import Excluded
 from bandit.wear_out import Exposure
 
 ContextValue = str | float | bool | None
@@ -43,13 +44,14 @@ class EncodedContext(NamedTuple):
 
     `values` is what the log keeps (protected fields included). `indices` and `weights`, one entry a learnable field,
     say which context features are active and with what value; the order is that of `Schema.features`. `exposures` say
-    what the customer got lately, where the campaign asks for it.
+    what the customer got lately, where the campaign asks for it; `excluded` are arms that may not be used for this send.
     """
 
     values: Mapping[str, ContextValue]
     indices: tuple[int, ...]
     weights: tuple[float, ...]
     exposures: tuple[Exposure, ...] = ()
+    excluded: tuple[Excluded, ...] = ()
 
 
 def is_unicode(text: str) -> bool:

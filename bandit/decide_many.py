@@ -7,19 +7,23 @@ model has gone ill.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bandit.arrays import BoolArray, FloatArray, count_true
 from bandit.compiled import CompiledScorer
-from bandit.context import Context, EncodedContext
+from bandit.context import Context, ContextValue, EncodedContext, is_unicode
+from bandit.context_columns import ContextColumns, columns_of
 from bandit.decision import Decision
 from bandit.decisions import Decisions, Requests
 from bandit.draw import draw_many, positions_of
 from bandit.eligibility import Eligibility
-from bandit.engine import Engine, check_ids, require_zone
-from bandit.errors import InvalidContext, InvalidEstimates, InvalidPmf, NoEligibleArm
+from bandit.engine import LONGEST_ID, Engine, check_ids, require_zone
+from bandit.errors import InvalidContext, InvalidEstimates, InvalidExclusion, InvalidPmf, NoEligibleArm
 from bandit.estimates import NO_ESTIMATES, Need
+from bandit.exclusion import Excluded, excluded_in
 from bandit.group import Group
 from bandit.many_states import ManyStates, tables_of
 from bandit.pmf import SUM_TOLERANCE
@@ -40,7 +44,7 @@ def decide_many(engine: Engine, requests: Requests) -> Decisions:
 
     Raises:
         InvalidContext: as `Engine.decide`, for the first row that it would refuse.
-        NoEligibleArm: the same.
+        InvalidExclusion, NoEligibleArm: the same.
 
     Caution: pmfs equal those of `Engine.decide` but for the order of sums, by 1e-16 or so; where large tables score two
     best arms alike, the engine's own product of matrices may break the tie by that much, and this does not.
@@ -50,7 +54,7 @@ def decide_many(engine: Engine, requests: Requests) -> Decisions:
         return wave.decided_alone()
     try:
         return wave.decided()
-    except (InvalidContext, NoEligibleArm):
+    except (InvalidContext, InvalidExclusion, NoEligibleArm):
         # Row by row it is the first row's fault that is named, whichever was found first here.
         return wave.decided_alone()
 
@@ -63,7 +67,7 @@ class _Wave:
         self._engine, self._requests = engine, requests
         self._eligibility = Eligibility(engine.campaign.dimensions)
         self._groups = [Group.LEARNER] * n
-        self._contexts: list[EncodedContext] = []
+        self._contexts: Sequence[EncodedContext] = ()
         self._picks = np.zeros((n, len(sizes)), dtype=np.int64)
         self._propensities = np.ones((n, len(sizes)))
         self._pmfs = tuple(np.zeros((n, size)) for size in sizes)
@@ -77,7 +81,7 @@ class _Wave:
 
         Raises:
             InvalidContext: for a row that cannot be decided; perhaps not for the first.
-            NoEligibleArm: the same.
+            InvalidExclusion, NoEligibleArm: the same.
         """
         self._contexts, self._groups = self._encoded(), self._sorted()
         for group in Group:
@@ -92,7 +96,7 @@ class _Wave:
         self._groups = [decision.group for decision in made]
         self._contexts = self._fields()
         self._contexts = [
-            context._replace(exposures=decision.exposures)
+            context._replace(exposures=decision.exposures, excluded=decision.excluded)
             for context, decision in zip(self._contexts, made, strict=True)
         ]
         for row, decision in enumerate(made):
@@ -116,12 +120,15 @@ class _Wave:
             self._estimates,
         )
 
-    def _encoded(self) -> list[EncodedContext]:
+    def _encoded(self) -> Sequence[EncodedContext]:
         asked, campaign = self._requests, self._engine.campaign
-        for customer_id, decision_id, at in zip(asked.customer_ids, asked.decision_ids, asked.at, strict=True):
-            check_ids(customer_id, decision_id)
-            require_zone(at)
+        _check_many(asked)
         spec, contexts = campaign.wear_out, self._fields()
+        if asked.exclude is not None:
+            contexts = [
+                context._replace(excluded=excluded_in(campaign.dimensions, exclude)) if exclude else context
+                for context, exclude in zip(contexts, asked.exclude, strict=True)
+            ]
         if spec is None or asked.pasts is None:
             return contexts
         return [
@@ -129,18 +136,21 @@ class _Wave:
             for context, past, at in zip(contexts, asked.pasts, asked.at, strict=True)
         ]
 
-    def _fields(self) -> list[EncodedContext]:
+    def _fields(self) -> Sequence[EncodedContext]:
         """Contexts without what was sent before."""
         encode, given = self._engine.campaign.schema.encode, self._requests.contexts
+        if isinstance(given, ContextColumns):
+            return given
+        plain = [context for context in given if isinstance(context, Context)]
+        together = columns_of(self._engine.campaign.schema, plain) if len(plain) == len(given) else None
+        if together is not None:
+            return together
         return [context if isinstance(context, EncodedContext) else encode(context) for context in given]
 
     def _sorted(self) -> list[Group]:
         """Each customer's group."""
-        campaign, salt, known = self._engine.campaign, self._engine.salt, dict[str, Group]()
-        for customer_id in self._requests.customer_ids:
-            if customer_id not in known:
-                known[customer_id] = campaign.groups.group_of(customer_id, campaign=campaign.id, salt=salt)
-        return [known[customer_id] for customer_id in self._requests.customer_ids]
+        campaign, salt = self._engine.campaign, self._engine.salt
+        return campaign.groups.groups_of(self._requests.customer_ids, campaign=campaign.id, salt=salt)
 
     def _decide(self, group: Group, rows: _Rows) -> None:
         """Decide for one group, as `Engine.decide` does."""
@@ -170,21 +180,20 @@ class _Wave:
 
     def _made(self, policy: Policy, tables: CompiledScorer | None, rows: _Rows) -> BoolArray:
         """Go from dimension to dimension for some rows together; says for which of them the numbers can be trusted."""
-        contexts = [self._contexts[row] for row in rows]
-        values = [context.values for context in contexts]
+        contexts = _some(self._contexts, rows)
+        values, excluded = self._looked_at(contexts)
         ids = [self._requests.decision_ids[row] for row in rows]
         states = ManyStates(tables, contexts) if tables else None
         sound = np.ones(len(rows), dtype=np.bool_)
         campaign, salt = self._engine.campaign, self._engine.salt
         for d, dimension in enumerate(campaign.dimensions):
-            eligible = self._eligibility.offered_to_many(d, values, self._picks[rows])
+            eligible = self._eligibility.offered_to_many(d, values, self._picks[rows], excluded)
             estimates, believable = states.estimates(d) if states else (NO_ESTIMATES, sound)
             pmf = policy.pmf(estimates, eligible, dimension=d)
             sound &= believable & _are_pmfs(pmf, eligible)
             if not sound.all():
                 pmf = np.where(sound[:, None], pmf, eligible / count_true(eligible))
-            positions = np.array(positions_of(campaign.id, ids, dimension.name, salt=salt))
-            picks = draw_many(pmf, positions)
+            picks = draw_many(pmf, positions_of(campaign.id, ids, dimension.name, salt=salt))
             self._picks[rows, d], self._pmfs[d][rows] = picks, pmf
             self._propensities[rows, d] = pmf[np.arange(len(rows)), picks]
             if states and d < len(campaign.dimensions) - 1:
@@ -193,6 +202,15 @@ class _Wave:
                 self._estimates[rows] = states.whole(d, picks)
         self._policies[rows] = policy.name
         return sound
+
+    def _looked_at(
+        self, contexts: Sequence[EncodedContext]
+    ) -> tuple[Sequence[Mapping[str, ContextValue]], Sequence[tuple[Excluded, ...]]]:
+        """What rules look at, and what callers excluded."""
+        if not isinstance(contexts, ContextColumns):
+            return [context.values for context in contexts], [context.excluded for context in contexts]
+        has_rules = any(arm.when for dimension in self._engine.campaign.dimensions for arm in dimension.arms)
+        return contexts.values() if has_rules else [{}] * len(contexts), [()] * len(contexts)
 
     def _decide_alone(self, rows: _Rows) -> None:
         for row in rows.tolist():
@@ -206,6 +224,7 @@ class _Wave:
             decision_id=asked.decision_ids[row],
             at=asked.at[row],
             past=asked.pasts[row] if asked.pasts is not None else None,
+            exclude=asked.exclude[row] if asked.exclude is not None else None,
         )
 
     def _take(self, row: int, decision: Decision) -> None:
@@ -217,6 +236,27 @@ class _Wave:
         self._policies[row], self._snapshots[row] = decision.policy, decision.snapshot
         self._candidates[row], self._fallbacks[row] = decision.candidate, decision.fallback
         self._estimates[row] = np.nan if decision.estimate is None else decision.estimate
+
+
+def _check_many(asked: Requests) -> None:
+    """Refuse the first row that no decision can be made for, whatever is known of the customer."""
+    if not (_are_plain(asked.customer_ids) and _are_plain(asked.decision_ids)):
+        for customer_id, decision_id in zip(asked.customer_ids, asked.decision_ids, strict=True):
+            check_ids(customer_id, decision_id)
+    for at in {id(at): at for at in asked.at}.values():
+        require_zone(at)
+
+
+def _are_plain(ids: Sequence[str]) -> bool:
+    """Whether all are surely ids; looked at together, for one by one takes as long as scoring."""
+    if set(map(type, ids)) != {str}:
+        return False
+    lengths = set(map(len, ids))
+    return min(lengths) > 0 and max(lengths) <= LONGEST_ID and is_unicode("".join(ids))
+
+
+def _some(contexts: Sequence[EncodedContext], rows: _Rows) -> Sequence[EncodedContext]:
+    return contexts.take(rows) if isinstance(contexts, ContextColumns) else [contexts[row] for row in rows]
 
 
 def _are_pmfs(pmf: FloatArray, eligible: BoolArray) -> BoolArray:

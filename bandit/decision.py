@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bandit.context import ContextValue
+from bandit.exclusion import Excluded
 from bandit.group import Group
 from bandit.pmf import Pmf
 from bandit.wear_out import Exposure
@@ -43,6 +44,7 @@ class Decision:
         decided_at: when, in UTC.
         send_at: when the message is due, in UTC; None for as soon as possible.
         exposures: what the customer got lately, as used; empty where the campaign does not ask.
+        excluded: arms that the caller kept out of this decision; removed before the draw, as by a rule.
     """
 
     decision_id: str
@@ -61,6 +63,7 @@ class Decision:
     send_at: datetime | None = None
     candidate: str | None = None
     exposures: tuple[Exposure, ...] = ()
+    excluded: tuple[Excluded, ...] = ()
 
     @property
     def choice(self) -> dict[str, str]:

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
-from bandit.context import Context, EncodedContext
+from bandit.context import Context, ContextValue, EncodedContext
+from bandit.context_columns import ContextColumns
 from bandit.decision import Decision, Pick
 from bandit.draw import customer_key
 from bandit.errors import InvalidContext
+from bandit.exclusion import Excludes
 from bandit.group import Group
 from bandit.pmf import Pmf
 from bandit.wear_out import PastSend
@@ -34,6 +36,7 @@ class Requests:
         decision_ids: new for every send.
         at: the times of the decisions, each with a zone.
         pasts: earlier sends to each customer, where the campaign has a `[wear_out]` table; None where it has none.
+        exclude: arms that may not be used for each of them; None where nobody excludes anything.
 
     Raises:
         InvalidContext: if there is not one of each for every send.
@@ -44,14 +47,15 @@ class Requests:
     decision_ids: Sequence[str]
     at: Sequence[datetime]
     pasts: Sequence[Sequence[PastSend]] | None = None
+    exclude: Sequence[Excludes] | None = None
 
     def __post_init__(self) -> None:
-        parts = (self.customer_ids, self.contexts, self.decision_ids, self.at, self.pasts)
+        parts = (self.customer_ids, self.contexts, self.decision_ids, self.at, self.pasts, self.exclude)
         lengths = [len(part) for part in parts if part is not None]
         if len(set(lengths)) > 1:
             raise InvalidContext(
-                f"{lengths} customers, contexts, decision ids, times and pasts: give as many of each, or it would be guessed "
-                "what belongs to whom."
+                f"{lengths} customers, contexts, decision ids, times, pasts and exclusions: give as many of each, or it would be "
+                "guessed what belongs to whom."
             )
 
     def __len__(self) -> int:
@@ -99,6 +103,24 @@ class Decisions:
         pmfs = zip(*(map(tuple, pmf.tolist()) for pmf in self.pmfs), strict=True)
         return zip(picks, propensities, pmfs, strict=True)
 
+    def send_ats(self) -> list[datetime | None]:
+        """When each message may go out, in UTC; None for at once."""
+        limits, home = self.campaign.limits, self.campaign.timezone
+        quiet_hours = limits.quiet_hours if limits else None
+        if limits is None or quiet_hours is None:
+            return [None] * len(self)
+        found: dict[tuple[ContextValue, datetime], datetime | None] = {}
+        for name, at in set(zip(self._named(quiet_hours.zone), self.requests.at, strict=True)):
+            found[name, at] = limits.send_at({quiet_hours.zone: name}, at, home=home)
+        return [found[pair] for pair in zip(self._named(quiet_hours.zone), self.requests.at, strict=True)]
+
+    def _named(self, field: str) -> list[ContextValue]:
+        """What each context says in one field; None where there is no such field."""
+        if isinstance(self.contexts, ContextColumns):
+            column = next((one for one in self.contexts.columns if one.name == field), None)
+            return [column.values[place] for place in column.places.tolist()] if column else [None] * len(self)
+        return [context.values.get(field) for context in self.contexts]
+
     def decision(self, row: int) -> Decision:
         """One row as `Engine.decide` would have returned it."""
         campaign, asked, estimate = self.campaign, self.requests, float(self.estimates[row])
@@ -117,8 +139,10 @@ class Decisions:
             self.fallbacks[row],
             None if math.isnan(estimate) else estimate,
             asked.at[row].astimezone(UTC),
+            self.campaign.send_at(self.contexts[row].values, asked.at[row]),
             candidate=self.candidates[row],
             exposures=self.contexts[row].exposures,
+            excluded=self.contexts[row].excluded,
         )
 
     def _pick(self, row: int, d: int) -> Pick:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -13,6 +13,7 @@ from bandit.arrays import BoolArray
 from bandit.context import ContextValue
 from bandit.dimension import Arm, Dimension
 from bandit.errors import NoEligibleArm
+from bandit.exclusion import BY_CALLER, Excluded
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,27 @@ class Eligibility:
         self._required: dict[int, BoolArray] = {}
         self._ruled = tuple(any(arm.when or arm.requires for arm in dimension.arms) for dimension in dimensions)
 
-    def offered(self, dimension: int, context: Mapping[str, ContextValue], picks: Sequence[int]) -> tuple[int, ...]:
-        """Positions of the arms of a dimension that are eligible, given the context and the earlier picks' positions.
+    def offered(
+        self,
+        dimension: int,
+        context: Mapping[str, ContextValue],
+        picks: Sequence[int],
+        excluded: Collection[Excluded] = (),
+    ) -> tuple[int, ...]:
+        """Positions of the arms of a dimension that are eligible.
+
+        Args:
+            dimension: whose arms.
+            context: what rules look at.
+            picks: positions of the earlier picks.
+            excluded: arms of any dimension that the caller kept out.
 
         Raises:
             NoEligibleArm: naming the rule that removed each arm.
         """
-        if not self._ruled[dimension]:
+        if not (self._ruled[dimension] or excluded):
             return self._all[dimension]
-        removals = self.removals(dimension, context, picks)
+        removals = self.removals(dimension, context, picks, excluded)
         removed = {removal.arm for removal in removals}
         ids = self._dimensions[dimension].ids
         if len(removed) == len(ids):
@@ -50,7 +63,11 @@ class Eligibility:
         return tuple(position for position, arm in enumerate(ids) if arm not in removed)
 
     def offered_to_many(
-        self, dimension: int, contexts: Sequence[Mapping[str, ContextValue]], picks: NDArray[np.int64]
+        self,
+        dimension: int,
+        contexts: Sequence[Mapping[str, ContextValue]],
+        picks: NDArray[np.int64],
+        excluded: Sequence[Collection[Excluded]],
     ) -> BoolArray:
         """The same for many customers at once, as masks.
 
@@ -58,6 +75,7 @@ class Eligibility:
             dimension: whose arms.
             contexts: of each customer.
             picks: shape (n, n_dimensions); those of earlier dimensions are read.
+            excluded: for each customer.
 
         Returns:
             shape (n, n_arms).
@@ -65,7 +83,7 @@ class Eligibility:
         Raises:
             NoEligibleArm: for the first customer to whom rules leave nothing.
         """
-        if not self._ruled[dimension]:
+        if not (self._ruled[dimension] or any(excluded)):
             return np.ones((len(contexts), len(self._all[dimension])), dtype=np.bool_)
         arms = self._dimensions[dimension].arms
         asked = sorted({name for arm in arms for name in arm.when})
@@ -74,22 +92,30 @@ class Eligibility:
         ]
         found: dict[tuple[object, ...], BoolArray] = {}
         masks = []
-        for context, earlier in zip(contexts, picks[:, :dimension].tolist(), strict=True):
-            key = (*[context[name] for name in asked], *[earlier[d] for d in places])
+        for context, earlier, kept_out in zip(contexts, picks[:, :dimension].tolist(), excluded, strict=True):
+            key = (*[context[name] for name in asked], *[earlier[d] for d in places], kept_out)
             if key not in found:
-                found[key] = self.mask(dimension, context, earlier)
+                found[key] = self.mask(dimension, context, earlier, kept_out)
             masks.append(found[key])
         return np.array(masks)
 
-    def mask(self, dimension: int, context: Mapping[str, ContextValue], picks: Sequence[int]) -> BoolArray:
-        """The same as an array.
+    def mask(
+        self,
+        dimension: int,
+        context: Mapping[str, ContextValue],
+        picks: Sequence[int],
+        excluded: Collection[Excluded] = (),
+    ) -> BoolArray:
+        """The same for one customer as an array.
 
         Returns:
             shape (n_arms,), boolean, in the campaign's order.
         """
-        return self.mask_of(dimension, self.offered(dimension, context, picks))
+        return self.mask_of(dimension, self.offered(dimension, context, picks, excluded))
 
-    def masks(self, dimension: int, context: Mapping[str, ContextValue]) -> BoolArray:
+    def masks(
+        self, dimension: int, context: Mapping[str, ContextValue], excluded: Collection[Excluded] = ()
+    ) -> BoolArray:
         """The same for every choice of the earlier dimensions at once; all false where a choice leaves nothing.
 
         Returns:
@@ -97,7 +123,9 @@ class Eligibility:
         """
         if dimension not in self._required:
             self._required[dimension] = self._allowed_by_picks(dimension)
-        allowed = [not _broken_condition(arm, context) for arm in self._dimensions[dimension].arms]
+        kept_out = _kept_out(dimension, excluded)
+        arms = enumerate(self._dimensions[dimension].arms)
+        allowed = [k not in kept_out and not _broken_condition(arm, context) for k, arm in arms]
         found: BoolArray = self._required[dimension] & np.array(allowed)
         return found
 
@@ -114,16 +142,25 @@ class Eligibility:
         return mask
 
     def removals(
-        self, dimension: int, context: Mapping[str, ContextValue], picks: Sequence[int]
+        self,
+        dimension: int,
+        context: Mapping[str, ContextValue],
+        picks: Sequence[int],
+        excluded: Collection[Excluded] = (),
     ) -> tuple[Removal, ...]:
         """Every arm of a dimension that is not on offer, with the first rule that removed it."""
         picked = {earlier.name: earlier.ids[pick] for earlier, pick in zip(self._dimensions, picks, strict=False)}
-        found = []
-        for arm in self._dimensions[dimension].arms:
-            rule = _broken_rule(arm, context, picked)
+        found, kept_out = [], _kept_out(dimension, excluded)
+        for place, arm in enumerate(self._dimensions[dimension].arms):
+            rule = BY_CALLER if place in kept_out else _broken_rule(arm, context, picked)
             if rule:
                 found.append(Removal(arm.id, rule))
         return tuple(found)
+
+
+def _kept_out(dimension: int, excluded: Collection[Excluded]) -> frozenset[int]:
+    """Positions of the arms of a dimension that the caller kept out."""
+    return frozenset([one.arm for one in excluded if one.dimension == dimension])
 
 
 def _broken_rule(arm: Arm, context: Mapping[str, ContextValue], picked: Mapping[str, str]) -> str:
@@ -152,4 +189,4 @@ def _nothing_left(dimension: Dimension, removals: Sequence[Removal]) -> str:
     return (
         f"no arm of dimension {dimension.name!r} is eligible: {reasons}. "
         "A send needs one arm of each dimension: give this dimension an arm without rules, or widen one of these."
-    )
+    ) + (" Or exclude fewer." if any(removal.rule == BY_CALLER for removal in removals) else "")

@@ -15,6 +15,7 @@ from bandit.draw import draw, key_under, keyed_hmac, position_of
 from bandit.eligibility import Eligibility
 from bandit.errors import InvalidContext, InvalidEstimates, InvalidPmf, MismatchedPolicy
 from bandit.estimates import Need, Offer
+from bandit.exclusion import Excludes, excluded_in
 from bandit.fault import shown
 from bandit.group import Group
 from bandit.learner import Scorer
@@ -83,6 +84,7 @@ class Engine:
         decision_id: str,
         at: datetime,
         past: Iterable[PastSend] | None = None,
+        exclude: Excludes | None = None,
     ) -> Decision:
         """Choose one arm of each dimension for one send.
 
@@ -93,10 +95,14 @@ class Engine:
             at: the time of the decision, with a zone.
             past: earlier sends to this customer, where the campaign has a `[wear_out]` table; an empty list for somebody
                 new.
+            exclude: arms by dimension that may not be used for this send. They are removed before the draw, exactly as
+                rules remove arms; where that is the arm of a customer in the control group, one of those left is drawn
+                evenly, so that nobody drops out of the comparison.
 
         Raises:
             InvalidContext: if something about the customer does not fit the schema, or what they got before is not given
                 though the campaign asks for it.
+            InvalidExclusion: if an arm is excluded that the campaign does not have.
             NoEligibleArm: if rules leave a dimension empty; names each rule.
         """
         check_ids(customer_id, decision_id)
@@ -104,6 +110,8 @@ class Engine:
         encoded = self.campaign.schema.encode(context)
         if self.campaign.wear_out:
             encoded = encoded._replace(exposures=self._exposures(self.campaign.wear_out, past, at))
+        if exclude:
+            encoded = encoded._replace(excluded=excluded_in(self.campaign.dimensions, exclude))
         group = self.campaign.groups.group_of(customer_id, campaign=self.campaign.id, salt=self.salt)
         made = self._decide_for(group, encoded, decision_id)
         campaign = self.campaign
@@ -121,8 +129,10 @@ class Engine:
             made.fallback,
             made.estimate,
             at.astimezone(UTC),
+            campaign.send_at(encoded.values, at) if campaign.limits else None,
             candidate=made.candidate,
             exposures=encoded.exposures,
+            excluded=encoded.excluded,
         )
 
     def _exposures(self, spec: WearOut, past: Iterable[PastSend] | None, at: datetime) -> tuple[Exposure, ...]:
@@ -158,7 +168,7 @@ class Engine:
         estimate: float | None = None
         last = len(self.campaign.dimensions) - 1
         for d, dimension in enumerate(self.campaign.dimensions):
-            offered = self._eligibility.offered(d, context.values, positions)
+            offered = self._eligibility.offered(d, context.values, positions, context.excluded)
             offer = scorer.offer(state, d, offered) if scorer else Offer(d, offered)
             pmf = Pmf(dimension.ids, _spread(policy.shares(offer), offered, len(dimension.ids)))
             position = position_of(self.campaign.id, decision_id, dimension.name, salt=self.salt)
@@ -209,8 +219,11 @@ def check_ids(customer_id: str, decision_id: str) -> None:
     """
     for name, value in (("customer_id", customer_id), ("decision_id", decision_id)):
         if not isinstance(value, str) or not 0 < len(value) <= LONGEST_ID or not is_unicode(value):
+            # Messages end up in logs and tickets, and a customer_id may be an address.
+            is_hidden = name == "customer_id" and isinstance(value, str) and value
+            found = f"{len(value)} characters" if is_hidden else shown(value)
             raise InvalidContext(
-                f"{name} is {shown(value)}, need a text of 1 to {LONGEST_ID} characters, all of them Unicode: outcomes and "
+                f"{name} is {found}, need a text of 1 to {LONGEST_ID} characters, all of them Unicode: outcomes and "
                 "groups hang on it."
             )
 

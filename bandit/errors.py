@@ -3,15 +3,21 @@
 EngineError                     catch this at the edge: every message says what, why, and what to do
 ├── InvalidCampaign             the campaign file has faults; carries all of them
 ├── InvalidContext              what was said about a customer does not fit the campaign's schema
+├── InvalidExclusion            a caller excluded a dimension or an arm that the campaign does not have
 ├── InvalidOutcome              an outcome of a type, time or id that cannot be counted
+├── InvalidRanking              a ranking request, a reward or an event's id that cannot be used
 ├── InvalidPmf                  a policy returned something that is not a distribution; the engine falls back
 ├── InvalidEstimates            a learner answered with the wrong shape or with numbers that are not finite
 ├── InvalidSettings             a policy or learner was given options it does not have
 ├── MismatchedPolicy            the policy needs what the learner does not provide
 ├── NoEligibleArm               rules removed every arm of a dimension; names each rule
+├── CapReached                  the customer got as many messages as the campaign allows; says from when on the next may go
+├── UnknownCampaign             no campaign with that id here
 ├── UnknownDecision             no decision with that id
 ├── ConflictingDecision         the decision_id was already used for another request
 ├── ConflictingOutcome          the event_id was already used for another outcome
+├── OptedOut                    the customer does not want to be mailed: nothing may be sent
+├── UnknownErasure              no receipt of an erasure with that id
 ├── UnusableLog                 rows from which no honest number can be made
 ├── BrokenSnapshot              bytes that are not the ones that were stored
 └── UnusableStore               the database file is not ours, or not of this campaign
@@ -46,8 +52,16 @@ class InvalidContext(EngineError):
     """A context that does not fit the campaign's schema."""
 
 
+class InvalidExclusion(EngineError):
+    """Arms excluded from a decision that the campaign does not have."""
+
+
 class InvalidOutcome(EngineError):
     """An outcome that cannot be counted."""
+
+
+class InvalidRanking(EngineError):
+    """A ranking request, a reward or an event's id that cannot be used."""
 
 
 class InvalidPmf(EngineError):
@@ -70,6 +84,14 @@ class NoEligibleArm(EngineError):
     """Rules removed every arm of a dimension."""
 
 
+class CapReached(EngineError):
+    """The customer got as many messages as the campaign's caps allow."""
+
+
+class UnknownCampaign(EngineError):
+    """No campaign with that id here."""
+
+
 class UnknownDecision(EngineError):
     """No decision with that id."""
 
@@ -80,6 +102,14 @@ class ConflictingDecision(EngineError):
 
 class ConflictingOutcome(EngineError):
     """The event_id was already used for another outcome."""
+
+
+class OptedOut(EngineError):
+    """The customer does not want to be mailed."""
+
+
+class UnknownErasure(EngineError):
+    """No receipt of an erasure with that id."""
 
 
 class UnusableLog(EngineError):
@@ -96,3 +126,7 @@ class UnusableStore(EngineError):
 
 class OutdatedSnapshot(BrokenSnapshot):
     """A whole snapshot of an earlier version, which this one cannot read; learning begins again from the log."""
+
+
+class UnknownSnapshot(BrokenSnapshot):
+    """No snapshot with that name, or none to go back to."""

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from bandit.campaign import Campaign
 from bandit.context import Context, ContextValue, EncodedContext
 from bandit.decision import Decision
+from bandit.exclusion import Excluded, named
 from bandit.reward import State
 from bandit.wear_out import Exposure
 
@@ -28,10 +31,12 @@ ROW_COLUMNS = (
     "estimate",
     "reward",
     "state",
+    "excluded",
 )
 """Columns that every log has; `arm.d, propensity.d, pmf.d` of each dimension and `context.c` of each name follow.
 
-Campaigns with a `[wear_out]` table have `recency.d, frequency.d` too.
+Campaigns with a `[wear_out]` table have `recency.d, frequency.d` too. `excluded` is a JSON map from dimension to the arms that
+the caller kept out, null where there are none.
 """
 
 
@@ -45,10 +50,11 @@ class LoggedDecision:
     Attributes:
         seq: number of the row in its store, without gaps.
         arms, propensities, pmfs: one entry a dimension, in file order; a pmf lists the campaign's arms, 0 = not eligible.
-        state: pending, matured or void.
+        state: pending, matured, void, deferred or expired.
         sent_at: when the message went out, where somebody said so.
         reward: final reward of a matured decision, else None.
         seen: the last row that stood in the log when the customer's past was read; None if it was not.
+        deferred: whether it was to count only once it was reported as sent.
     """
 
     seq: int
@@ -74,6 +80,8 @@ class LoggedDecision:
     candidate: str | None = None
     exposures: tuple[Exposure, ...] = ()
     seen: int | None = None
+    excluded: tuple[Excluded, ...] = ()
+    deferred: bool = False
 
     @classmethod
     def of(cls, decision: Decision, seq: int) -> LoggedDecision:
@@ -98,6 +106,7 @@ class LoggedDecision:
             decision.send_at,
             candidate=decision.candidate,
             exposures=decision.exposures,
+            excluded=decision.excluded,
         )
 
 
@@ -116,6 +125,8 @@ def columns_of(campaign: Campaign) -> tuple[str, ...]:
 def cells_of(row: LoggedDecision, campaign: Campaign) -> dict[str, object]:
     """One row's cells by column name; a pmf is a list in the campaign's arm order, and so are recency and frequency."""
     cells: dict[str, object] = {name: getattr(row, name) for name in ROW_COLUMNS}
+    excluded = named(row.excluded, campaign.dimensions)
+    cells["excluded"] = msgspec.json.encode(excluded).decode() if excluded else None
     for d, dimension in enumerate(campaign.dimensions):
         cells[f"arm.{dimension.name}"] = row.arms[d]
         cells[f"propensity.{dimension.name}"] = row.propensities[d]
@@ -140,9 +151,10 @@ def _exposure_cells(row: LoggedDecision, campaign: Campaign) -> dict[str, object
 
 
 def encoded_context(row: LoggedDecision, campaign: Campaign) -> EncodedContext:
-    """What a row was decided from: its context and its exposures, as the learner sees them.
+    """What a row was decided from: its context, its exposures and what was excluded.
 
     Raises:
         InvalidContext: if the row's context does not fit the campaign's schema.
     """
-    return campaign.schema.encode(Context(row.context))._replace(exposures=row.exposures)
+    encoded = campaign.schema.encode(Context(row.context))
+    return encoded._replace(exposures=row.exposures, excluded=row.excluded)

@@ -24,6 +24,12 @@ class State(StrEnum):
     PENDING = "pending"  # the attribution window is open
     MATURED = "matured"  # the window has closed; the reward is final
     VOID = "void"  # reported as not sent: never trained on, never evaluated
+    DEFERRED = "deferred"  # waits for somebody to say that it was sent; until then it counts for nothing
+    EXPIRED = "expired"  # deferred, and nobody said so in time: as void
+
+
+UNSENT = frozenset({State.VOID, State.DEFERRED, State.EXPIRED})
+"""States of decisions of which nobody may say that they reached somebody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class AuditLog:
         groups: learner, random or control.
         decided_at: datetime64 in UTC.
         due_at: datetime64 in UTC, when the attribution window closes.
-        states: pending, matured or void.
+        states: as `bandit.reward.State` has them.
         picks: shape (n, n_dimensions), positions of the logged arms.
         propensities: shape (n, n_dimensions), each given the earlier picks.
         pmfs: for each dimension shape (n, n_arms), 0 = not eligible.

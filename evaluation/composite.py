@@ -16,7 +16,7 @@ import numpy as np
 
 from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
-from bandit.context import Context, EncodedContext
+from bandit.context import EncodedContext
 from bandit.errors import InvalidSettings, UnusableLog
 from evaluation.joint_pmf import Joint, JointPolicy
 from evaluation.log_batch import LogBatch
@@ -120,14 +120,13 @@ class CompositeWeigher:
 
     def _rows(self, batch: LogBatch) -> Iterator[_Row]:
         folds = folds_of(batch, max(len(self.models), len(self.stages), 1))
-        exposures = batch.exposures or [()] * len(batch)
         columns = zip(
-            batch.contexts(), exposures, map(tuple, batch.picks.tolist()), batch.deciders or (), folds.tolist(),
+            batch.encoded(self.campaign.schema), map(tuple, batch.picks.tolist()), batch.deciders or (), folds.tolist(),
             map(tuple, batch.propensities.tolist()), batch.propensities.prod(axis=1).tolist(), batch.rewards.tolist(),
             batch.numbers.tolist(), strict=True,
         )  # fmt: skip
-        for context, exposed, *others in columns:
-            yield _Row(self.campaign.schema.encode(Context(context))._replace(exposures=exposed), *others)
+        for row in columns:
+            yield _Row(*row)
 
     def _weigh(self, row: _Row) -> _Found:
         behavior, target = self._behavior(row), self.target.pmf(row.encoded)

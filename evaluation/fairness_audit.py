@@ -9,7 +9,7 @@ import numpy as np
 from bandit.context import ContextValue
 from bandit.errors import UnusableLog
 from bandit.group import Group
-from bandit.reward import State
+from bandit.reward import UNSENT
 from bandit.schema import ContextField, NumericField
 from evaluation.audit import Audit, AuditVerdict, Measured, judged
 from evaluation.audit_log import AuditLog, AuditSettings
@@ -62,9 +62,11 @@ def audit_opportunity(log: AuditLog, settings: AuditSettings) -> tuple[Audit, ..
 
 def _fields(log: AuditLog) -> Iterator[tuple[ContextField, list[str], np.ndarray]]:
     """Each protected field with the values of the learner's sends, and these rows; the other groups treat all alike."""
-    rows = np.flatnonzero((log.groups == Group.LEARNER) & (log.states != State.VOID))
+    was_sent = np.array([state not in UNSENT for state in log.states.tolist()], dtype=np.bool_)
+    rows = np.flatnonzero((log.groups == Group.LEARNER) & was_sent)
     for field in log.campaign.schema.fields:
-        if field.protected and len(rows):
+        # A personal field says who somebody is, not of which group.
+        if field.protected and not field.personal and len(rows):
             column = [log.context[field.name][at] for at in rows.tolist()]
             try:
                 yield field, _labels(field, column), rows

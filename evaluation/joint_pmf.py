@@ -57,7 +57,7 @@ class JointPolicy:
         sizes = self._campaign.sizes
         joint, states = np.ones(1), self._branching and self._branching.start(encoded)
         for d, size in enumerate(sizes):
-            eligible = self._eligibility.masks(d, encoded.values)
+            eligible = self._eligibility.masks(d, encoded.values, encoded.excluded)
             # A choice that is impossible already has no eligible arms, and no say in what follows.
             possible = eligible | ~np.asarray(eligible.any(axis=1))[:, None]
             estimates = NO_ESTIMATES if self._branching is None else self._branching.estimates(states, d)

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit.arrays import FloatArray
-from bandit.context import ContextValue
+from bandit.context import Context, ContextValue, EncodedContext
 from bandit.errors import UnusableLog
+from bandit.exclusion import Excluded
+from bandit.schema import Schema
 from bandit.wear_out import Exposure
 
 IntArray = NDArray[np.int64]
@@ -90,6 +92,7 @@ class LogBatch:
         offered: for each dimension shape (n, n_arms), what could have been sent; None takes what had some probability.
         deciders: of each row, the snapshot that decided, empty where the random policy did; None where the log does not say.
         sends: who got each row and when; None where nobody asked.
+        excluded: of each row, the arms that its caller kept out; None where the log does not say.
     """
 
     layout: Layout
@@ -105,6 +108,7 @@ class LogBatch:
     deciders: Sequence[str] | None = None
     offered: tuple[NDArray[np.bool_], ...] | None = None
     sends: Sends | None = None
+    excluded: Sequence[tuple[Excluded, ...]] | None = None
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -119,6 +123,14 @@ class LogBatch:
         names = list(self.context)
         for values in zip(*self.context.values(), strict=True) if names else ((),) * len(self):
             yield dict(zip(names, values, strict=True))
+
+    def encoded(self, schema: Schema) -> Iterator[EncodedContext]:
+        """What each row was decided from, as far as the log says."""
+        nothing = [()] * len(self)
+        for context, exposures, excluded in zip(
+            self.contexts(), self.exposures or nothing, self.excluded or nothing, strict=True
+        ):
+            yield schema.encode(Context(context))._replace(exposures=exposures, excluded=excluded)
 
     def only(self, kept: NDArray[np.bool_]) -> LogBatch:
         """The rows that a mask of shape (n,) keeps, with their numbers."""
@@ -139,6 +151,7 @@ class LogBatch:
             deciders=None if self.deciders is None else [self.deciders[i] for i in at],
             offered=None if self.offered is None else tuple(mask[at] for mask in self.offered),
             sends=None if self.sends is None else self.sends.only(at),
+            excluded=None if self.excluded is None else [self.excluded[i] for i in at],
         )
 
     def eligible(self, dimension: int) -> NDArray[np.bool_]:

@@ -18,6 +18,7 @@ from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
 from bandit.context import Context, ContextValue
 from bandit.errors import UnusableLog
+from bandit.exclusion import Excluded
 from bandit.wear_out import Exposure
 from evaluation.columns import ALWAYS, stack
 from evaluation.composite import RECOMPUTED_TOLERANCE
@@ -46,6 +47,7 @@ class _Kind(NamedTuple):
     decider: str
     context: tuple[tuple[str, ContextValue], ...]
     exposures: tuple[Exposure, ...]
+    excluded: tuple[Excluded, ...]
 
 
 class _Tables(NamedTuple):
@@ -117,7 +119,8 @@ class PairwiseGain:
         return Tally(_sums(checked, found), is_binary(batch.rewards))
 
     def _tables(self, kind: _Kind) -> _Tables:
-        context = self.campaign.schema.encode(Context(dict(kind.context)))._replace(exposures=kind.exposures)
+        context = self.campaign.schema.encode(Context(dict(kind.context)))
+        context = context._replace(exposures=kind.exposures, excluded=kind.excluded)
         behavior = self.deciders[kind.decider].pmf(context)
         targets = (joint.pmf(context) for joint in (self.new, self.serving))
         return _Tables(behavior, *(pinv_table(behavior, target, ORDER) for target in targets))
@@ -147,9 +150,10 @@ def gain_in(found: Tally, rewards: tuple[float, float], new: str, serving: str) 
 
 
 def _kinds(batch: LogBatch) -> Iterator[_Kind]:
-    exposures = batch.exposures or [()] * len(batch)
-    for decider, context, exposed in zip(batch.deciders or (), batch.contexts(), exposures, strict=True):
-        yield _Kind(decider, tuple(context.items()), tuple(exposed))
+    nothing = [()] * len(batch)
+    columns = (batch.deciders or (), batch.contexts(), batch.exposures or nothing, batch.excluded or nothing)
+    for decider, context, exposed, excluded in zip(*columns, strict=True):
+        yield _Kind(decider, tuple(context.items()), tuple(exposed), tuple(excluded))
 
 
 def _weighed(tables: _Tables, picks: tuple[int, ...], propensity: float, number: int) -> _Found:

@@ -28,7 +28,7 @@ def retraced(
         policy: turns estimates into probabilities.
         scorer: serves a snapshot; None for a policy that needs no estimates.
         context: what the rules look at.
-        encoded: what the scorer looks at.
+        encoded: what the scorer looks at, and what the caller had excluded.
         picks: position of the logged arm in each dimension.
 
     Raises:
@@ -36,7 +36,7 @@ def retraced(
     """
     state = scorer.start(encoded) if scorer else None
     for d, pick in enumerate(picks):
-        offered = eligibility.offered(d, context, picks[:d])
+        offered = eligibility.offered(d, context, picks[:d], encoded.excluded)
         eligible = eligibility.mask_of(d, offered)
         estimates = scorer.estimates(state, d, offered) if scorer else NO_ESTIMATES
         yield policy.pmf(estimates, eligible, dimension=d), eligible

@@ -33,12 +33,18 @@ def audit_rewards(log: AuditLog, settings: AuditSettings) -> tuple[Audit, ...]:
     counted = (
         f"{health.n_matured} matured, {health.n_pending} pending ({health.n_overdue} overdue), {health.n_void} void"
     )
+    counted += f", {health.n_deferred} deferred, {health.n_expired} expired" * bool(
+        health.n_deferred + health.n_expired
+    )
+    unsent, settled = health.n_void + health.n_expired, health.n - health.n_deferred
+    said = f"{unsent} of {settled} were not sent" + f", {health.n_expired} of them expired" * bool(health.n_expired)
     late = f"{health.n_late} of {health.n_outcomes} outcomes came too late to count{_delays(health)}"
     return (
         _against("rewards: matured", MATURED, health.n_overdue, due, MOST_OVERDUE, counted,
                  "Run `manyarm learn`: it closes windows and counts rewards; without it nothing is learned.", settings),
-        _against("rewards: void", VOID, health.n_void, health.n, MOST_VOID, f"{health.n_void} of {health.n} were not sent",
-                 "See why the provider refuses them; what is never sent cannot be compared.", settings),
+        _against("rewards: void", VOID, unsent, settled, MOST_VOID, said,
+                 "See why the provider refuses them, or why nobody reports deferred ones as sent; what is never sent cannot be "
+                 "compared.", settings),
         _arriving(health),
         _against("rewards: late", LATE, health.n_late, health.n_outcomes, MOST_LATE, late,
                  "Lengthen [reward] window, report outcomes sooner, or run `manyarm learn` later.", settings),

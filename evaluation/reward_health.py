@@ -26,6 +26,8 @@ class RewardHealth:
         n_pending: whose window is open, or closed and not yet counted.
         n_overdue: pending ones whose window closed long enough ago to have been counted.
         n_void: reported as not sent.
+        n_deferred: that wait for somebody to say that they were sent.
+        n_expired: deferred ones of which nobody said so in time.
         n_outcomes: reported, of any kind.
         n_late: outcomes that came too late to count.
         n_machine: outcomes that a machine made; None where the log does not record that.
@@ -41,11 +43,14 @@ class RewardHealth:
     n_late: int
     n_machine: int | None
     delays: Mapping[float, float]
+    n_deferred: int = 0
+    n_expired: int = 0
 
     def __post_init__(self) -> None:
-        if self.n_matured + self.n_pending + self.n_void != self.n or not self.n_overdue <= self.n_pending:
+        counted = self.n_matured + self.n_pending + self.n_void + self.n_deferred + self.n_expired
+        if counted != self.n or not self.n_overdue <= self.n_pending:
             raise UnusableLog(
-                f"{self} does not add up: each decision is matured, pending or void. Run `manyarm verify` on the log."
+                f"{self} does not add up: each decision is {', '.join(State)}. Run `manyarm verify` on the log."
             )
 
 
@@ -53,7 +58,7 @@ def reward_health(states: Sequence[str], is_overdue: ArrayLike, reports: Reports
     """Count what became of decisions, and how outcomes arrived.
 
     Args:
-        states: length n, matured, pending or void.
+        states: length n, as `bandit.reward.State` has them.
         is_overdue: shape (n,), whether the window closed long ago; counts where the state is pending.
         reports: outcomes of these decisions.
 
@@ -61,7 +66,7 @@ def reward_health(states: Sequence[str], is_overdue: ArrayLike, reports: Reports
         The counts.
 
     Raises:
-        UnusableLog: if a state is none of the three, or lengths differ.
+        UnusableLog: if a state is none of these, or lengths differ.
 
     >>> reports = Reports(np.array([1.0, 3.0]), np.array([False, True]))
     >>> answer = reward_health(["matured", "pending", "void"], [False, True, True], reports)
@@ -89,4 +94,6 @@ def reward_health(states: Sequence[str], is_overdue: ArrayLike, reports: Reports
         n_late=int(reports.is_late.sum()),
         n_machine=None if reports.is_machine is None else int(reports.is_machine.sum()),
         delays=delays,
+        n_deferred=int((found == State.DEFERRED).sum()),
+        n_expired=int((found == State.EXPIRED).sum()),
     )

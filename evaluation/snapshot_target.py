@@ -10,7 +10,6 @@ import numpy as np
 
 from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
-from bandit.context import Context
 from bandit.eligibility import Eligibility
 from bandit.errors import UnusableLog
 from bandit.learner import LearnerKind, Scorer
@@ -46,10 +45,8 @@ class SnapshotTarget:
         self._require_fitting(batch)
         eligibility = Eligibility(self.campaign.dimensions)
         found = [np.empty((len(batch), size)) for size in batch.layout.sizes]
-        exposures = batch.exposures or [()] * len(batch)
-        rows = zip(batch.contexts(), batch.picks.tolist(), exposures, strict=True)
-        for at, (context, picks, exposed) in enumerate(rows):
-            encoded = self.campaign.schema.encode(Context(context))._replace(exposures=exposed)
+        rows = zip(batch.encoded(self.campaign.schema), batch.picks.tolist(), strict=True)
+        for at, (encoded, picks) in enumerate(rows):
             again = retraced(eligibility, self.policy, self.scorer, encoded.values, encoded, picks)
             for d, (pmf, _) in enumerate(again):
                 found[d][at] = pmf

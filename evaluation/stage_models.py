@@ -101,13 +101,8 @@ class StageFit:
         return tuple(self._backwards(rows, scorer) for rows, scorer in zip(folds, last, strict=True))
 
     def _followed(self, batch: LogBatch) -> _Followed:
-        exposures = batch.exposures or [()] * len(batch)
-        encode = self.campaign.schema.encode
-        rows = zip(batch.contexts(), exposures, batch.picks.tolist(), strict=True)
-        pmfs = [
-            along(self.target.pmf(encode(Context(context))._replace(exposures=exposed)), picks).pmfs
-            for context, exposed, picks in rows
-        ]
+        rows = zip(batch.encoded(self.campaign.schema), batch.picks.tolist(), strict=True)
+        pmfs = [along(self.target.pmf(encoded), picks).pmfs for encoded, picks in rows]
         return _Followed(batch, tuple(np.array(one) for one in zip(*pmfs, strict=True)))
 
     def _backwards(self, rows: Sequence[_Followed], last: Scorer[Any]) -> StageModels:

@@ -78,14 +78,15 @@ class Recomputation:
         policies: who decided for each group; the random group's also decides where the learner could not.
         salt: of the draws.
         served_by: loads a snapshot by its id; raises BrokenSnapshot.
-        sends_before: earlier sends to a row's customer as the log held them; None where the campaign does not ask.
+        sends_before: earlier sends to a row's customer as the log held them; None where the campaign does not ask, or of a
+            row that cannot be held against them any more.
     """
 
     campaign: Campaign
     policies: Mapping[Group, Policy]
     salt: bytes
     served_by: Callable[[str], Served]
-    sends_before: Callable[[LoggedDecision], Sequence[EarlierSend]] | None = None
+    sends_before: Callable[[LoggedDecision], Sequence[EarlierSend] | None] | None = None
 
 
 def verify_rows(rows: Iterable[LoggedDecision], by: Recomputation) -> dict[str, Check]:
@@ -182,8 +183,8 @@ class _Verifier:
 
     def _exposure_problems(self, row: LoggedDecision) -> Iterator[Problem]:
         spec = self._by.campaign.wear_out
-        if spec and self._by.sends_before:
-            past = self._by.sends_before(row)
+        past = self._by.sends_before(row) if spec and self._by.sends_before else None
+        if spec and past is not None:
             for problem in exposure_problems(self._dimensions, spec, row.decided_at, row.exposures, past):
                 yield "exposures", problem
 

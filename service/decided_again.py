@@ -21,7 +21,8 @@ def pmfs_by(engine: Engine, decision: Decision) -> list[Pmf]:
     campaign, served = engine.campaign, engine.served
     group = decision.group if served or decision.group is not Group.LEARNER else Group.RANDOM
     scorer = served.scorer if served and group is Group.LEARNER else None
-    encoded = campaign.schema.encode(Context(decision.context))._replace(exposures=decision.exposures)
+    encoded = campaign.schema.encode(Context(decision.context))
+    encoded = encoded._replace(exposures=decision.exposures, excluded=decision.excluded)
     picks = campaign.picks_of(decision.choice)
     made = retraced(Eligibility(campaign.dimensions), engine.policies[group], scorer, decision.context, encoded, picks)
     return [Pmf(d.ids, tuple(pmf.tolist())) for d, (pmf, _) in zip(campaign.dimensions, made, strict=True)]

@@ -7,23 +7,24 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from bandit.campaign import Campaign
-from bandit.errors import ConflictingDecision, UnusableLog, UnusableStore
+from bandit.errors import ConflictingDecision, EngineError, UnusableLog, UnusableStore
 from bandit.log import LoggedDecision
 from bandit.reward import State
 from service.rows import DECIDED, READ, DecidedValues, logged_of, next_chain
 
 Row = tuple[DecidedValues, str]
-"""The never-changing values of a decision, and when its window closes."""
+"""The never-changing values of a decision, and when its window closes; when it expires, where it is deferred."""
 
 _INSERT = f"""INSERT INTO decisions (seq, {", ".join(DECIDED)}, chain, state, due_at)
-VALUES ({", ".join("?" * (len(DECIDED) + 2))}, '{State.PENDING}', ?)"""  # noqa: S608 - built from constants
-_ID, _LOG = DECIDED.index("decision_id"), DECIDED.index("log_id")
+VALUES ({", ".join("?" * (len(DECIDED) + 4))})"""  # noqa: S608 - built from constants
+_ID, _LOG, _DEFERRED = (DECIDED.index(name) for name in ("decision_id", "log_id", "deferred"))
+_PENDING, _WAITING = State.PENDING.value, State.DEFERRED.value
 Unreadable = Callable[[int, UnusableLog], None]
 """Told about a row that cannot be read, by its number; without it, such a row raises."""
 _READ_AHEAD = 1000
 
 
-def insert_decisions(connection: sqlite3.Connection, rows: Sequence[Row]) -> list[Exception | None]:
+def insert_decisions(connection: sqlite3.Connection, rows: Sequence[Row]) -> list[EngineError | None]:
     """Append rows, each chained to the one before; inside the caller's transaction.
 
     Returns:
@@ -47,12 +48,12 @@ def _append(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
     for values, due_at in rows:
         seq += 1
         chain = next_chain(chain, values)
-        complete.append((seq, *values, chain, due_at))
+        complete.append((seq, *values, chain, _WAITING if values[_DEFERRED] else _PENDING, due_at))
     connection.executemany(_INSERT, complete)
     connection.execute("UPDATE head SET seq = ?, chain = ?", (seq, chain))
 
 
-def _append_one(connection: sqlite3.Connection, row: Row) -> Exception | None:
+def _append_one(connection: sqlite3.Connection, row: Row) -> EngineError | None:
     decision_id = row[0][_ID]
     try:
         found = connection.execute("SELECT log_id FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone()

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from bandit.campaign import Campaign
 from bandit.errors import UnusableLog
+from bandit.exclusion import Excluded
 from bandit.group import Group
 from bandit.reward import State
 from evaluation.log_batch import Layout, LogBatch, Sends
@@ -32,6 +33,7 @@ from service.log_source import (
 )
 from service.table import Cells, arms_in, columns_in, context_of, read_rows, time_of
 
+EXCLUDED = "excluded"
 WHO = ("customer_key", "decided_at", "sent_at")
 """Columns that say who got a row and when."""
 
@@ -49,6 +51,7 @@ class ExportSource:
         targets: columns with a target's probability of what was logged.
         learned: decision_ids that a snapshot in question has learned from; they do not count.
         asks_who: whether to read who got each row and when.
+        says_excluded: whether the file says what callers excluded; those of earlier versions do not.
     """
 
     path: Path
@@ -59,6 +62,7 @@ class ExportSource:
     targets: tuple[str, ...] = ()
     learned: frozenset[str] = frozenset()
     asks_who: bool = False
+    says_excluded: bool = False
     dropped: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -81,7 +85,7 @@ class ExportSource:
                 "campaign file it was made with, or leave --campaign out."
             )
         names = tuple(name.removeprefix("context.") for name in found if name.startswith("context."))
-        return cls(path, layout, groups, names, declared, targets)
+        return cls(path, layout, groups, names, declared, targets, says_excluded=EXCLUDED in found)
 
     @property
     def campaign(self) -> Campaign | None:
@@ -116,7 +120,8 @@ class ExportSource:
         context = [f"context.{name}" for name in self.names]
         ids = ["decision_id"] if self.learned else []
         who = list(WHO) if self.asks_who else []
-        return [*ids, *who, "group", "state", "reward", *per_dimension, *context, *self.targets]
+        excluded = [EXCLUDED] if self.says_excluded else []
+        return [*ids, *who, *excluded, "group", "state", "reward", *per_dimension, *context, *self.targets]
 
     def _tables(self) -> Iterator[pa.Table]:
         if self.path.suffix == ".parquet":
@@ -161,6 +166,7 @@ class ExportSource:
         layout = self.layout
         pairs = list(zip(layout.dimensions, layout.arms, strict=True))
         pmfs = tuple(_lists(table[f"pmf.{name}"], len(arms), name) for name, arms in pairs)
+        excluded = _excluded(table[EXCLUDED].to_pylist(), layout) if self.says_excluded else [()] * table.num_rows
         picks = [_positions(table[f"arm.{name}"], name, arms) for name, arms in pairs]
         return LogBatch(
             layout,
@@ -172,8 +178,9 @@ class ExportSource:
             {name: table[f"context.{name}"].to_pylist() for name in self.names},
             {name: table[name].to_numpy() for name in self.targets},
             are_product(pmfs, pc.equal(table["group"], Group.RANDOM.value).to_numpy()),
-            offered=offered_in(pmfs, pc.equal(table["group"], Group.CONTROL.value).to_numpy(), self.declared),
+            offered=offered_in(pmfs, pc.equal(table["group"], Group.CONTROL.value).to_numpy(), self.declared, excluded),
             sends=_sends(table) if self.asks_who else None,
+            excluded=excluded,
         )
 
 
@@ -220,6 +227,23 @@ def _lists(column: pa.ChunkedArray, size: int, name: str) -> np.ndarray:
         raise UnusableLog(f"a pmf of {name!r} does not have {size} entries, one an arm. Export the log again.")
     flat = column.combine_chunks().flatten() if column.num_chunks != 1 else column.chunk(0).flatten()
     return np.asarray(flat.to_numpy(zero_copy_only=False), dtype=np.float64).reshape(-1, size)
+
+
+def _excluded(cells: Sequence[object], layout: Layout) -> list[tuple[Excluded, ...]]:
+    """Arms that callers excluded, from JSON maps; most rows have none."""
+    return [_excluded_in(str(cell), layout) if cell else () for cell in cells]
+
+
+def _excluded_in(cell: str, layout: Layout) -> tuple[Excluded, ...]:
+    try:
+        found = msgspec.json.decode(cell, type=dict[str, list[str]])
+        arms = dict(zip(layout.dimensions, layout.arms, strict=True))
+        at = {name: place for place, name in enumerate(layout.dimensions)}
+        return tuple(sorted(Excluded(at[name], arms[name].index(arm)) for name, ids in found.items() for arm in ids))
+    except (msgspec.DecodeError, KeyError, ValueError) as error:
+        raise UnusableLog(
+            f"excluded is {cell[:60]!r}, need a JSON map from dimension to arms of the log ({error}). Export the log again."
+        ) from error
 
 
 def _sends(table: pa.Table) -> Sends:

@@ -17,6 +17,7 @@ from service.decisions_table import Unreadable, readable
 from service.rows import READ, stamp
 
 MATURE_AT_ONCE = 5000
+_COUNTED = "SELECT decision_id, type FROM outcomes WHERE late = 0 AND verdict IS NOT 'machine'"
 RewardOf = Callable[[int], RewardSpec]
 
 
@@ -26,6 +27,7 @@ class Receipt(StrEnum):
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
     LATE = "late"
+    DEFERRED = "deferred"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,9 @@ def record_outcome(
         timed: whether the reporter gave the time; if not, a repetition may seem to be of another time.
 
     Returns:
-        accepted, duplicate (this event_id was kept before, with the same content), or late (kept, never folded in).
+        accepted, duplicate (this event_id was kept before, with the same content), late (kept, never folded in), or deferred
+        (kept, and counted once the decision is reported as sent). An outcome does not make a deferred decision count: of
+        the sends whose report got lost only those that somebody reacted to would, and every rate would come out too high.
 
     Raises:
         UnknownDecision, InvalidOutcome, ConflictingOutcome: each says what to do.
@@ -65,24 +69,32 @@ def record_outcome(
     ).fetchone()
     if found is not None:
         return _repeated(outcome, found, (outcome.decision_id, outcome.type, at if timed else found[2]))
-    late = standing.state != State.PENDING or at > standing.due_at
+    waits = standing.state == State.DEFERRED
+    late = not waits and (standing.state != State.PENDING or at > standing.due_at)
     connection.execute(
         "INSERT INTO outcomes (event_id, decision_id, type, at, received_at, late) VALUES (?, ?, ?, ?, ?, ?)",
         (outcome.event_id, outcome.decision_id, outcome.type, at, stamp(received_at), int(late)),
     )
+    if waits:
+        return Receipt.DEFERRED
     return Receipt.LATE if late else Receipt.ACCEPTED
 
 
 def record_sent(connection: sqlite3.Connection, decision_id: str, sent_at: datetime, reward_of: RewardOf) -> Receipt:
-    """The message went out: the window now counts from here.
+    """The message went out: the window now counts from here, and a deferred decision counts from now on.
 
     Raises:
-        UnknownDecision, InvalidOutcome: if it was reported as not sent, had matured, or was sent at another time.
+        UnknownDecision, InvalidOutcome: if it was reported as not sent, had matured or expired, or was sent at another time.
     """
     standing = _standing(connection, decision_id)
     if standing.sent_at == stamp(sent_at):
         return Receipt.DUPLICATE
-    if standing.state != State.PENDING or standing.sent_at is not None:
+    if standing.state == State.EXPIRED:
+        raise InvalidOutcome(
+            f"decision {decision_id!r} was deferred, expired at {standing.due_at} because nobody had reported it as sent by "
+            "then, and counts for nothing. Report a sending sooner, or make the setting deferred_for longer."
+        )
+    if standing.state not in {State.PENDING, State.DEFERRED} or standing.sent_at is not None:
         raise InvalidOutcome(
             f"decision {decision_id!r} is {standing.state}" + (f", sent at {standing.sent_at}" if standing.sent_at else "")
             + f"; it cannot be sent at {stamp(sent_at)} as well. Report a sending once, before its window closes."
@@ -94,7 +106,8 @@ def record_sent(connection: sqlite3.Connection, decision_id: str, sent_at: datet
         )
     due_at = stamp(reward_of(standing.log_id).due_at(standing.decided_at, sent_at))
     connection.execute(
-        "UPDATE decisions SET sent_at = ?, due_at = ? WHERE decision_id = ?", (stamp(sent_at), due_at, decision_id)
+        "UPDATE decisions SET state = ?, sent_at = ?, due_at = ? WHERE decision_id = ?",
+        (State.PENDING.value, stamp(sent_at), due_at, decision_id),
     )
     # The window has moved; what seemed late for the old one may lie in the new one.
     connection.execute("UPDATE outcomes SET late = at > ? WHERE decision_id = ?", (due_at, decision_id))
@@ -108,7 +121,7 @@ def record_not_sent(connection: sqlite3.Connection, decision_id: str) -> Receipt
         UnknownDecision, InvalidOutcome: if it was reported as sent, or had matured (it may have been learned from).
     """
     standing = _standing(connection, decision_id)
-    if standing.state == State.VOID:
+    if standing.state in {State.VOID, State.EXPIRED}:  # one that expired was never sent, as far as anybody said
         return Receipt.DUPLICATE
     if standing.state == State.MATURED or standing.sent_at is not None:
         raise InvalidOutcome(
@@ -129,9 +142,12 @@ def mature(connection: sqlite3.Connection, log_id: int, spec: RewardSpec, now: d
         "ORDER BY due_at, seq LIMIT ?",
         (log_id, stamp(now), MATURE_AT_ONCE),
     ).fetchall()
-    last = connection.execute("SELECT coalesce(max(matured), 0) FROM decisions WHERE log_id = ?", (log_id,)).fetchone()[
-        0
-    ]
+    # Numbers of erased rows are never used again: those up to a watermark have been learned from.
+    (last,) = connection.execute(
+        "SELECT max((SELECT coalesce(max(matured), 0) FROM decisions WHERE log_id = :log AND matured IS NOT NULL), "
+        "(SELECT coalesce(max(matured), 0) FROM erased_rows WHERE log_id = :log))",
+        {"log": log_id},
+    ).fetchone()
     types = _types_of(connection, [decision_id for _, decision_id in due])
     connection.executemany(
         "UPDATE decisions SET state = 'matured', reward = ?, matured = ? WHERE seq = ?",
@@ -141,6 +157,18 @@ def mature(connection: sqlite3.Connection, log_id: int, spec: RewardSpec, now: d
         ],
     )
     return len(due)
+
+
+def expire(connection: sqlite3.Connection, log_id: int, now: datetime) -> int:
+    """End the wait of deferred decisions that nobody reported as sent, at most `MATURE_AT_ONCE`; returns how many."""
+    overdue = (
+        "SELECT seq FROM decisions WHERE log_id = ? AND state = 'deferred' AND due_at <= ? ORDER BY due_at LIMIT ?"
+    )
+    cursor = connection.execute(
+        f"UPDATE decisions SET state = ? WHERE seq IN ({overdue})",  # noqa: S608 - built from constants
+        (State.EXPIRED.value, log_id, stamp(now), MATURE_AT_ONCE),
+    )
+    return cursor.rowcount
 
 
 def count_pending(connection: sqlite3.Connection, log_id: int) -> int:
@@ -175,13 +203,12 @@ def iterate_matured(
 
 
 def _types_of(connection: sqlite3.Connection, decision_ids: list[str]) -> dict[str, list[str]]:
-    """Types of the outcomes within the window, by decision."""
+    """Types of the outcomes within the window that no machine made, by decision."""
     found: list[tuple[str, str]] = []
     for start in range(0, len(decision_ids), 500):
         some = decision_ids[start : start + 500]
         found += connection.execute(
-            f"SELECT decision_id, type FROM outcomes WHERE late = 0 AND decision_id IN ({', '.join('?' * len(some))}) "  # noqa: S608
-            "ORDER BY decision_id",
+            f"{_COUNTED} AND decision_id IN ({', '.join('?' * len(some))}) ORDER BY decision_id",
             some,
         ).fetchall()
     found.sort()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -13,15 +14,18 @@ import numpy as np
 from bandit.campaign import Campaign
 from bandit.decision import Decision
 from bandit.errors import UnusableLog
+from bandit.exclusion import Excluded
 from bandit.log import LoggedDecision
 from bandit.wear_out import Exposure
 
 DECIDED = (
     "log_id", "decision_id", "customer_key", '"group"', "context", "arms", "propensities", "pmf", "propensity",
     "policy", "snapshot", "fallback", "estimate", "decided_at", "send_at", "candidate", "exposures", "seen",
+    "excluded", "deferred",
 )  # fmt: skip
 """The columns that never change, in the order in which the chain covers them."""
 _FIRST = DECIDED.index("candidate")
+_ADDED = DECIDED[_FIRST:]
 """Columns from here on were added later: the chain covers them, by name, where they hold something."""
 
 BECAME = ("state", "sent_at", "reward")
@@ -48,7 +52,7 @@ def moment_of(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def decided_values(decision: Decision, *, log_id: int, seen: int | None) -> DecidedValues:
+def decided_values(decision: Decision, *, log_id: int, seen: int | None, deferred: bool = False) -> DecidedValues:
     """The never-changing part of a row."""
     picks = decision.picks
     return (
@@ -72,17 +76,44 @@ def decided_values(decision: Decision, *, log_id: int, seen: int | None) -> Deci
         decision.candidate,
         _json(decision.exposures) if decision.exposures else None,
         seen,
+        _json(decision.excluded) if decision.excluded else None,
+        1 if deferred else None,
     )
 
 
 def next_chain(chain: bytes, values: Sequence[Any]) -> bytes:
-    """The chain after a row: a hash over the chain before it and the row's never-changing values.
+    """The chain after a row: a hash over the chain before it and the row's never-changing values."""
+    return linked(chain, covered(values))
+
+
+def covered(values: Sequence[Any]) -> bytes:
+    """What the chain covers of a row.
 
     Rows written before a column was added have nothing in it, and the chain they were written with.
     """
-    added = [pair for pair in zip(DECIDED[_FIRST:], values[_FIRST:], strict=True) if pair[1] is not None]
-    covered = msgspec.msgpack.encode((*values[:_FIRST], *added))
-    return hashlib.blake2b(chain + covered, digest_size=16).digest()
+    added = [pair for pair in zip(_ADDED, values[_FIRST:], strict=True) if pair[1] is not None]
+    return msgspec.msgpack.encode((*values[:_FIRST], *added))
+
+
+def covered_by(columns: Sequence[Sequence[Any]]) -> list[bytes]:
+    """The same for many rows, from the columns of `DECIDED`."""
+    encode, first = msgspec.msgpack.Encoder().encode, zip(*columns[:_FIRST], strict=True)
+    added = [
+        (name, column)
+        for name, column in zip(_ADDED, columns[_FIRST:], strict=True)
+        if any(value is not None for value in column)  # which 0 is not
+    ]
+    if not added:
+        return [encode(row) for row in first]
+    pairs = zip(*(zip(repeat(name), column, strict=False) for name, column in added), strict=True)
+    return [
+        encode((*row, *[pair for pair in more if pair[1] is not None])) for row, more in zip(first, pairs, strict=True)
+    ]
+
+
+def linked(chain: bytes, row: bytes) -> bytes:
+    """The chain after a row of which this is covered."""
+    return hashlib.blake2b(chain + row, digest_size=16).digest()
 
 
 def logged_of(row: Sequence[Any], campaign: Campaign) -> LoggedDecision:
@@ -130,6 +161,8 @@ def _logged_of(values: dict[str, Any], campaign: Campaign) -> LoggedDecision:
         candidate=values["candidate"],
         exposures=_exposures(values["exposures"], campaign),
         seen=values["seen"],
+        excluded=_excluded(values["excluded"], campaign),
+        deferred=values["deferred"] is not None,
     )
 
 
@@ -141,6 +174,17 @@ def _exposures(text: str | None, campaign: Campaign) -> tuple[Exposure, ...]:
     for d, arm, recency, frequency in found:
         if not (0 <= d < len(sizes) and 0 <= arm < sizes[d] and recency > 0.0 and frequency > 0):
             raise ValueError(f"exposure {(d, arm, recency, frequency)} cannot be")
+    return found
+
+
+def _excluded(text: str | None, campaign: Campaign) -> tuple[Excluded, ...]:
+    """Excluded arms as they were written."""
+    if text is None:
+        return ()
+    found, sizes = msgspec.json.decode(text, type=tuple[Excluded, ...]), campaign.sizes
+    for d, arm in found:
+        if not (0 <= d < len(sizes) and 0 <= arm < sizes[d]):
+            raise ValueError(f"excluded arm {(d, arm)} cannot be")
     return found
 
 

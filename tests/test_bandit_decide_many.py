@@ -119,13 +119,26 @@ def requests_of(worlds, campaign, n, rng):
             for time in at
         ]
     customers = [f"c{i}" for i in rng.integers(0, n, n)]
-    return Requests(customers, worlds.contexts(campaign, n, missing=0.2), [f"d{i}" for i in range(n)], at, pasts)
+    contexts, ids = worlds.contexts(campaign, n, missing=0.2), [f"d{i}" for i in range(n)]
+    exclude = [excluded(campaign, rng) for _ in range(n)] if rng.random() < 0.5 else None  # or in columns throughout
+    return Requests(customers, contexts, ids, at, pasts, exclude)
+
+
+def excluded(campaign, rng):
+    """Some arms of some dimensions, but never the first one, which no rule removes; half of the time nothing."""
+    if rng.random() < 0.5:
+        return {}
+    return {d.name: [arm for arm in d.ids[1:] if rng.random() < 0.4] for d in campaign.dimensions}
 
 
 def one_by_one(engine, requests):
     pasts = requests.pasts or [None] * len(requests)
-    rows = zip(requests.customer_ids, requests.contexts, requests.decision_ids, requests.at, pasts, strict=True)
-    return [engine.decide(who, context, decision_id=i, at=at, past=past) for who, context, i, at, past in rows]
+    kept_out = requests.exclude or [None] * len(requests)
+    columns = (requests.customer_ids, requests.contexts, requests.decision_ids, requests.at, pasts, kept_out)
+    return [
+        engine.decide(who, context, decision_id=i, at=at, past=past, exclude=exclude)
+        for who, context, i, at, past, exclude in zip(*columns, strict=True)
+    ]
 
 
 def assert_same(found, expected):
@@ -135,7 +148,7 @@ def assert_same(found, expected):
         made = found.decision(row)
         for name in ("decision_id", "campaign_hash", "customer_key", "group", "context", "policy", "snapshot"):
             assert getattr(made, name) == getattr(one, name), name
-        for name in ("candidate", "fallback", "decided_at", "exposures"):
+        for name in ("candidate", "fallback", "decided_at", "exposures", "excluded"):
             assert getattr(made, name) == getattr(one, name), name
         assert made.propensity == pytest.approx(one.propensity, abs=CLOSE)
         assert (made.estimate is None) == (one.estimate is None)

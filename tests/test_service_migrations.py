@@ -35,9 +35,8 @@ def older(tmp_path, today):
         connection.execute("ATTACH ? AS today", (str(today.path),))
         found = connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall()
         tables = {name for (name,) in found} - {"_sqlite_migrations", "sqlite_sequence"}
-        for table in sorted(
-            tables, key=["keys", "logs", "decisions", "head", "outcomes", "snapshots", "promotions"].index
-        ):
+        first = ["keys", "logs", "decisions", "head", "outcomes", "snapshots", "promotions"]
+        for table in (*(name for name in first if name in tables), *sorted(tables - set(first))):
             columns = ", ".join(f'"{row[1]}"' for row in connection.execute(f"PRAGMA main.table_info({table})"))
             connection.execute(f"INSERT OR REPLACE INTO main.{table} ({columns}) SELECT {columns} FROM today.{table}")
         connection.close()

@@ -17,7 +17,7 @@ from service.outcomes_table import Receipt, iterate_matured, record_not_sent, re
 from service.store import Store
 from service.trainer import Trainer
 
-ACCEPTED, DUPLICATE, LATE = Receipt
+ACCEPTED, DUPLICATE, LATE, DEFERRED = Receipt
 HOUR = timedelta(hours=1)
 WORTH = {"click": 0.25, "conversion": 1.0, "complaint": -1.0}
 CAMPAIGN = {"reward": {"window": "72h", "events": WORTH}}
