@@ -2,43 +2,69 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 from bandit.context import Context
 from bandit.decision import Decision
-from bandit.draw import customer_key
 from bandit.errors import ConflictingDecision
+from bandit.exclusion import Excludes, excluded_in
 from bandit.log import LoggedDecision
+from service.settings import Settings
 from service.store import Log, Store
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a caller asks for."""
+    """What a caller asks for.
+
+    Attributes:
+        customer_id, context, decision_id: of the send.
+        exclude: arms by dimension that may not be used for it.
+        is_deferred: whether the decision counts only once it is reported as sent.
+    """
 
     customer_id: str
     context: Context
     decision_id: str
+    exclude: Excludes = field(default_factory=dict)
+    is_deferred: bool = False
 
 
 def stored_decision(store: Store, log: Log, request: Request) -> LoggedDecision | None:
     """The decision made earlier for this request, or None.
 
     Raises:
-        ConflictingDecision: if the id was used for another customer or context.
+        ConflictingDecision: if the id was used for another request.
     """
     found = store.decision(request.decision_id, log)
     if found is None:
         return None
-    asked = log.campaign.schema.encode(request.context).values
-    same_customer = found.customer_key == customer_key(request.customer_id, secret=store.secret)
-    if same_customer and dict(found.context) == dict(asked):
+    what = _difference(found, request, store, log)
+    if not what:
         return found
-    what = "context" if same_customer else "customer"
     raise ConflictingDecision(
-        f"decision {request.decision_id[:80]!r} was made at {found.decided_at.isoformat()} for another {what}. The stored "
+        f"decision {request.decision_id[:80]!r} was made at {found.decided_at.isoformat()} {what}. The stored "
         "one stands and was not changed; give a new send a new decision_id."
     )
+
+
+def _difference(found: LoggedDecision, request: Request, store: Store, log: Log) -> str:
+    """In what a request differs from the one that a decision was made for; empty if in nothing."""
+    if found.customer_key not in store.customer_keys.of(request.customer_id):
+        return "for another customer"
+    if dict(found.context) != dict(log.campaign.schema.encode(request.context).values):
+        return "for another context"
+    if found.excluded != excluded_in(log.campaign.dimensions, request.exclude):
+        return "with other arms excluded"
+    if found.deferred != request.is_deferred:
+        return "deferred" if found.deferred else "to count at once, and not deferred"
+    return ""
+
+
+def deferral(request: Request, settings: Settings) -> timedelta | None:
+    """How long a decision waits to be reported as sent before it expires; None if it counts from now on."""
+    return settings.pause("deferred_for") if request.is_deferred else None
 
 
 def texts_of(choice: dict[str, str], log: Log) -> dict[str, str]:

@@ -10,14 +10,25 @@ from pydantic import BaseModel, ConfigDict, Field
 
 LONGEST_ID = 1000
 Body = TypeVar("Body")
+Known = str | float | bool | None
+"""One thing known about a customer."""
 
 
 class DecisionRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Body of POST /v1/decisions."""
 
     customer_id: str
-    context: dict[str, str | float | bool | None] = {}
+    context: dict[str, Known] = {}
     decision_id: str | None = None
+    exclude: dict[str, list[str]] = {}
+    deferred: bool = False
+    explain: bool = False
+
+
+class BatchRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Body of POST /v1/decisions/batch; each decision is read for itself."""
+
+    decisions: list[msgspec.Raw]
 
 
 class OutcomeRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -40,10 +51,25 @@ class DecisionBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     customer_id: str = Field(min_length=1, max_length=LONGEST_ID, examples=["ann@example.org"])
-    context: dict[str, Any] = Field(default_factory=dict, examples=[{"engagement_level": "power_user"}])
+    context: dict[str, Known] = Field(default_factory=dict, examples=[{"engagement_level": "power_user"}])
     decision_id: str | None = Field(
-        default=None, max_length=LONGEST_ID, description="Yours, for safe retries; ours where you give none."
+        default=None,
+        min_length=1,
+        max_length=LONGEST_ID,
+        description="Yours, for safe retries; ours where you give none.",
     )
+    exclude: dict[str, list[str]] = Field(
+        default_factory=dict, examples=[{}], description="Arms by dimension that may not be used for this send."
+    )
+    deferred: bool = Field(default=False, description="Count it only once it is reported as sent.")
+    explain: bool = Field(default=False, description="Answer why, too.")
+
+
+class BatchBody(BaseModel):
+    """Requests for many sends."""
+
+    model_config = ConfigDict(extra="forbid")
+    decisions: list[DecisionBody] = Field(max_length=1000)
 
 
 class OutcomeBody(BaseModel):
@@ -63,6 +89,51 @@ class SentBody(BaseModel):
     at: datetime | None = Field(default=None, description="When, with a zone; now where you give none.")
 
 
+class RemovedArm(BaseModel):
+    """An arm that could not be chosen, and the rule that removed it."""
+
+    arm: str
+    rule: str
+
+
+class FeatureContribution(BaseModel):
+    """What one term adds to the linear predictor: its weight times its value."""
+
+    name: str
+    contribution: float
+
+
+class OutcomeFeatures(BaseModel):
+    """The linear predictor of one outcome for the chosen arm; `strongest` and `rest` sum to `linear`."""
+
+    outcome: str
+    worth: float = Field(description="Of the outcome, in reward units.")
+    linear: float = Field(description="Log-odds of the outcome; the reward itself where the model is of that.")
+    strongest: list[FeatureContribution]
+    rest: float = Field(description="What all other terms add.")
+
+
+class DimensionExplanation(BaseModel):
+    """Why this arm of a dimension, given the arms of the earlier ones."""
+
+    dimension: str
+    arm: str
+    eligible: list[str]
+    removed: list[RemovedArm]
+    estimates: dict[str, float] | None = Field(
+        description="Expected reward of each eligible arm; null without a model."
+    )
+    pmf: dict[str, float]
+    features: list[OutcomeFeatures] | None = Field(description="Null where no table of weights decided.")
+
+
+class Explanation(BaseModel):
+    """Why a decision was made, computed again from the snapshot that it names."""
+
+    note: str | None = Field(description="Why there are no estimates, where there are none.")
+    dimensions: list[DimensionExplanation]
+
+
 class DecisionAnswer(BaseModel):
     """The stored decision."""
 
@@ -78,6 +149,7 @@ class DecisionAnswer(BaseModel):
     fallback: str | None
     decided_at: datetime
     send_at: datetime | None
+    explanation: Explanation | None = Field(default=None, description="Where it was asked for; else it is not there.")
 
 
 class DecisionReceipt(DecisionAnswer):
@@ -85,23 +157,26 @@ class DecisionReceipt(DecisionAnswer):
 
     customer_key: str
     campaign_hash: str
-    context: dict[str, Any]
-    propensities: dict[str, float]
-    pmf: dict[str, dict[str, float]]
+    seq: int = Field(description="Number of its row in the log.")
+    context: dict[str, Known]
     exposures: dict[str, dict[str, dict[str, float]]] = Field(
         description="Days since the customer last got an arm (recency) and times within the window (frequency), as used."
     )
+    excluded: dict[str, list[str]] = Field(description="Arms by dimension that the caller kept out.")
+    snapshot_sha256: str | None = Field(description="Of the snapshot's bytes; null without one, or if it is gone.")
+    propensities: dict[str, float]
+    pmf: dict[str, dict[str, float]]
+    positions: dict[str, float] = Field(
+        description="Where in [0, 1) each dimension's draw fell: a hash of the salt, which is not shown, and the ids."
+    )
     estimate: float | None
-    state: str
+    deferred: bool
+    state: str = Field(description="pending, matured, void, deferred or expired")
     sent_at: datetime | None
     reward: float | None
-
-
-class Recorded(BaseModel):
-    """What became of a report."""
-
-    decision_id: str
-    status: str = Field(description="accepted, duplicate or late")
+    unsubscribe: str = Field(
+        description="Path of the one-click link (RFC 8058) that belongs into this message's headers."
+    )
 
 
 class ProblemBody(BaseModel):
@@ -111,6 +186,19 @@ class ProblemBody(BaseModel):
     title: str
     status: int
     detail: str
+
+
+class BatchAnswer(BaseModel):
+    """Answers in the order of the requests, each a decision or a problem."""
+
+    decisions: list[DecisionAnswer | ProblemBody]
+
+
+class Recorded(BaseModel):
+    """What became of a report."""
+
+    decision_id: str
+    status: str = Field(description="accepted, duplicate, late, or deferred (kept; counts once it is reported as sent)")
 
 
 def read(decoder: msgspec.json.Decoder[Body], body: bytes) -> Body:
@@ -123,12 +211,26 @@ def read(decoder: msgspec.json.Decoder[Body], body: bytes) -> Body:
         return decoder.decode(body)
     except UnicodeDecodeError as error:
         raise msgspec.DecodeError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
+    except RecursionError as error:
+        raise msgspec.DecodeError("the body holds lists or objects in one another too deep to be read") from error
 
 
 def documented(body: type[BaseModel]) -> dict[str, Any]:
     """The OpenAPI entry of a body that msgspec reads."""
     schema = {**body.model_json_schema(), "title": body.__name__}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    inner = schema.pop("$defs", {})
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inlined(schema, inner)}}}}
+
+
+def _inlined(schema: Any, inner: dict[str, Any]) -> Any:  # noqa: ANN401 - any part of a JSON schema
+    """A schema with the models inside it written out: references into it would not hold in another document."""
+    if isinstance(schema, list):
+        return [_inlined(part, inner) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(inner[schema["$ref"].rpartition("/")[2]], inner)
+    return {name: _inlined(part, inner) for name, part in schema.items()}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

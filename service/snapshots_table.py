@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
-from bandit.errors import BrokenSnapshot, OutdatedSnapshot
+from bandit.errors import BrokenSnapshot, OutdatedSnapshot, UnknownSnapshot
 from bandit.snapshot import Snapshot, checksum
 from service.rows import stamp
 
@@ -67,7 +67,7 @@ def promote(connection: sqlite3.Connection, log_id: int, snapshot: str, *, at: d
         "SELECT 1 FROM snapshots WHERE log_id = ? AND snapshot = ?", (log_id, snapshot)
     ).fetchone()
     if found is None:
-        raise BrokenSnapshot(
+        raise UnknownSnapshot(
             f"no snapshot {snapshot!r} in this campaign's log; `manyarm snapshot list` shows what there is. "
             "What served goes on serving."
         )
@@ -132,11 +132,17 @@ def load_snapshot(connection: sqlite3.Connection, snapshot: str) -> Snapshot:
     """
     row = connection.execute("SELECT body, sha256 FROM snapshots WHERE snapshot = ?", (snapshot,)).fetchone()
     if row is None:
-        raise BrokenSnapshot(f"snapshot {snapshot!r} is not in this database; `manyarm snapshot list` shows what is.")
+        raise UnknownSnapshot(f"snapshot {snapshot!r} is not in this database; `manyarm snapshot list` shows what is.")
     try:
         return Snapshot.from_bytes(row[0], sha256=row[1])
     except BrokenSnapshot as error:
         raise type(error)(f"snapshot {snapshot!r}: {error}") from error
+
+
+def checksum_of(connection: sqlite3.Connection, snapshot: str) -> str | None:
+    """The sha256 that was stored with a snapshot; None if it is not there any more."""
+    row = connection.execute("SELECT sha256 FROM snapshots WHERE snapshot = ?", (snapshot,)).fetchone()
+    return row[0] if row else None
 
 
 def list_snapshots(connection: sqlite3.Connection, log_id: int) -> list[StoredSnapshot]:

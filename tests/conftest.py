@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from starlette.testclient import TestClient
 
 from bandit import Context, Engine, LoggedDecision, Matured, Served, learner_for, read_campaign, train
 from bandit.schema import BooleanField, CategoricalField, NumericField
 from evaluation.log_batch import Layout, LogBatch
 from policies import group_policies, policy_of
+from service.app import create_app
 from service.cli import main
 from service.log_source import batch_of
+from service.serving import Serving
+from service.settings import Settings
+from service.store import Store
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SALT, SECRET = b"salt of the tests", b"secret of the tests"
@@ -173,3 +179,56 @@ class CommandLine:
 def cli():
     """Runs commands; see `CommandLine`."""
     return CommandLine()
+
+
+class Running:
+    """A service on a clock that stands still until it is told to go on; ids of its own are n1, n2, ..."""
+
+    def __init__(self, store, log, settings):
+        self.store, self.log, self.now, self.n = store, log, NOON, 0
+        self.serving = Serving(store, log, clock=lambda: self.now, new_id=self.new_id, settings=Settings(settings))
+        self.client = TestClient(create_app(self.serving), raise_server_exceptions=False)
+
+    def new_id(self):
+        self.n += 1
+        return f"n{self.n}"
+
+    def wait(self, **time):
+        self.now += timedelta(**time)
+
+    def decide(self, customer_id="ann", **body):
+        """What POST /v1/decisions answers."""
+        return self.client.post("/v1/decisions", json={"customer_id": customer_id, **body}).json()
+
+    def show(self, decision_id, **query):
+        return self.client.get(f"/v1/decisions/{decision_id}", params=query).json()
+
+    def report(self, decision_id, what, **body):
+        """What POST /v1/decisions/{id}/sent or /outcomes answers."""
+        return self.client.post(f"/v1/decisions/{decision_id}/{what}", json=body).json()
+
+    def learn(self, n=30):
+        """Decide for n customers of whom every second clicks, wait for the window to close, and train."""
+        for i in range(n):
+            decision_id = self.decide(f"taught{i}")["decision_id"]
+            if i % 2:
+                self.report(decision_id, "outcomes", event_id=f"taught{decision_id}", type="click")
+        self.wait(hours=73)
+        self.serving.train()
+
+    def rows(self):
+        return list(self.store.decisions(self.log))
+
+
+@pytest.fixture
+def serve(tmp_path, worlds):
+    """Starts a service for a campaign, on a database of its own; see `Running`."""
+    with ExitStack() as stack:
+
+        def start(campaign=None, **settings):
+            store = stack.enter_context(Store(tmp_path / "served.db", salt=worlds.salt, secret=worlds.secret))
+            made = Running(store, store.open_log(campaign or worlds.campaign(), NOON), settings)
+            stack.enter_context(made.client)
+            return made
+
+        yield start

@@ -31,9 +31,14 @@ DECISION = st.fixed_dictionaries(
     optional={
         "context": st.dictionaries(NAMES, SCALAR, max_size=3) | ANYTHING,
         "decision_id": ANYTHING,
+        "exclude": st.dictionaries(st.sampled_from(["subject", "cta", "\ud800"]), st.lists(STRANGE, max_size=2))
+        | ANYTHING,
+        "deferred": SCALAR,
+        "explain": SCALAR,
         "more": SCALAR,
     },
 )
+BATCH = st.fixed_dictionaries({"decisions": st.lists(DECISION | ANYTHING, max_size=3)})
 OUTCOME = st.fixed_dictionaries(
     {"event_id": STRANGE | ANYTHING},
     optional={"type": st.sampled_from(["click", "open", "\ud800"]) | ANYTHING, "at": TIMES | ANYTHING, "more": SCALAR},
@@ -46,13 +51,14 @@ DEEP = [
     '{"a":' * 500 + "1" + "}" * 500,
 ]
 BODIES = (
-    (DECISION | OUTCOME | SENT | ANYTHING).map(lambda body: json.dumps(body).encode())  # \ud800 stays an escape
+    (DECISION | OUTCOME | SENT | BATCH | ANYTHING).map(lambda body: json.dumps(body).encode())  # \ud800 stays an escape
     | st.binary(max_size=30)
     | st.sampled_from([text.encode() for text in DEEP])
     | st.binary(max_size=4).map(lambda some: b'{"customer_id": "ann' + some + b'"}')
 )
 IDS = st.sampled_from(["d1", "nobody", "%00", "%ED%A0%80", "%FF", "a%2Fb", "%F0%9F%8E%89", "x" * 1001, "d1%0A", "%20"])
-PATHS = st.just("/v1/decisions") | st.builds("/v1/decisions/{}/{}".format, IDS, st.sampled_from(["outcomes", "sent"]))
+REPORTS = st.builds("/v1/decisions/{}/{}".format, IDS, st.sampled_from(["outcomes", "sent"]))
+PATHS = st.sampled_from(["/v1/decisions", "/v1/decisions/batch"]) | REPORTS
 
 
 @pytest.fixture(scope="module")

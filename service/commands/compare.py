@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -26,8 +26,8 @@ from service.fixed_split_report import document_of as split_document
 from service.fixed_split_report import text_of as split_text
 from service.foreign_log import ForeignLog, kept_rows, require_columns
 from service.log_source import ForeignSource
-from service.statistical_audit import audit
 from service.store import Log, Store
+from service.store_comparing import compare_store
 from service.table import columns_in
 
 
@@ -115,10 +115,10 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument an option
             found = ask_split(split, reward or metric, baseline, confidence)
             answer(split_document(found), split_text(found), as_json=as_json)
             return
-        rows = _read(asked, kept, declared, metric, by)
-        if kept and not guardrails:
-            wanted = replace(wanted, guardrails=_harmful(kept[1].campaign, metric))
-        result = replace(compared(rows, wanted), audits=audit(*kept) if kept else ())
+        if kept:
+            result = compare_store(*kept, wanted, metric=metric, watch=_watched)
+        else:
+            result = compared(_read(asked, None, declared, metric, by), wanted)
     if html:
         write_page(html, page_of(result))
     answer(document_of(result), text_of(result), as_json=as_json)
@@ -178,11 +178,6 @@ def _read(asked: Asked, kept: tuple[Store, Log] | None, declared: Campaign | Non
     require_columns(asked.log, columns, (asked.customer,) if asked.customer else ())
     keys = [str(row[asked.customer]) for row in kept_rows(asked.log, columns.where)] if asked.customer else None
     return from_table(ForeignSource(ForeignLog.read(asked.log, columns)), by, keys, _watched)
-
-
-def _harmful(campaign: Campaign, metric: str) -> tuple[str, ...]:
-    """Types of outcomes that cost something, but for the one that is compared."""
-    return tuple(name for name, worth in campaign.reward.events.items() if worth < 0.0 and name != metric)
 
 
 def _watched(batches: Iterable[LogBatch]) -> Iterator[LogBatch]:

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 import click
 
 from bandit.errors import BrokenSnapshot
 from bandit.regression import standing_of
-from evaluation.gate import Gate, Ruling
+from evaluation.gate import Gate
 from service.clock import system_clock
 from service.commands.options import answer, at_option, campaign_option, db_option, json_option, now_or, opened
-from service.gating import judge
-from service.snapshots_table import (
-    list_snapshots,
-    load_snapshot,
-    promote,
-    served_before,
-    serving_snapshot,
-)
+from service.promoting import promote_judged, roll_back
+from service.snapshots_table import list_snapshots, load_snapshot
 
 
 @click.group()
@@ -93,16 +86,11 @@ def promote_(
     It is judged by sends that matured since both were trained: by rows that neither has learned from.
     """
     with opened(db, campaign, at) as (store, log):
-        load_snapshot(store.reader(), name)
-        ruling = Ruling(True, ("promoted by hand",), None) if without_gate else judge(store, log, name, Gate(margin))
-        if ruling.passed:
-            store.write(partial(promote, log_id=log.log_id, snapshot=name, at=now_or(at), reason=ruling.reasons[0]))
-        serving = serving_snapshot(store.reader(), log.log_id)
+        found = promote_judged(store, log, name, now_or(at), gate=None if without_gate else Gate(margin))
     taken_up = f"{name} serves. A running service takes it up at its next training step."
-    said = taken_up if ruling.passed else f"{serving} serves on."
-    document = {"serving": serving, "passed": ruling.passed, "reasons": list(ruling.reasons)}
-    answer(document, "\n".join([said, *ruling.reasons]), as_json=as_json)
-    ctx.exit(0 if ruling.passed else 1)
+    said = taken_up if found.passed else f"{found.serving} serves on."
+    answer(asdict(found), "\n".join([said, *found.reasons]), as_json=as_json)
+    ctx.exit(0 if found.passed else 1)
 
 
 @snapshot.command("rollback", epilog="Example:  manyarm snapshot rollback")
@@ -112,9 +100,5 @@ def promote_(
 def rollback(db: Path, campaign: Path, as_json: bool) -> None:
     """Serve the snapshot that served before."""
     with opened(db, campaign) as (store, log):
-        name = served_before(store.reader(), log.log_id)
-        if name is None:
-            raise BrokenSnapshot("there is no earlier snapshot to go back to; what serves goes on serving.")
-        load_snapshot(store.reader(), name)
-        store.write(partial(promote, log_id=log.log_id, snapshot=name, at=system_clock(), reason="rolled back by hand"))
-    answer({"serving": name}, f"{name} serves again.", as_json=as_json)
+        found = roll_back(store, log, system_clock())
+    answer({"serving": found.serving}, f"{found.serving} serves again.", as_json=as_json)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from functools import partial
+from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from bandit.context import Context
 from bandit.decision import Decision
 from bandit.errors import ConflictingDecision, UnknownDecision
 from bandit.log import LoggedDecision
+from service.answers import answered, explanation_of, receipt_of
+from service.consent import Consent
 from service.deciding import Request as Asked
-from service.deciding import choice_of, stored_decision, texts_of
+from service.deciding import deferral, stored_decision
 from service.past_sends import PastSends
 from service.schemas import (
     DecisionAnswer,
@@ -31,23 +35,6 @@ _decoder = msgspec.json.Decoder(DecisionRequest)
 _encoder = msgspec.json.Encoder()
 JSON = "application/json"
 PREFIX = "/v1"
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What POST /v1/decisions answers; `DecisionAnswer` documents it."""
-
-    decision_id: str
-    campaign: str
-    group: str
-    choice: dict[str, str]
-    texts: dict[str, str]
-    propensity: float
-    policy: str
-    snapshot: str | None
-    candidate: str | None
-    fallback: str | None
-    decided_at: datetime
-    send_at: datetime | None
 
 
 def decisions_router(serving: Serving) -> APIRouter:
@@ -84,18 +71,37 @@ async def decided(serving: Serving, body: bytes) -> bytes:
     """Decide for a request's body; the answer is made when the decision is on disk."""
     asked = read(_decoder, body)
     decision_id = serving.new_id() if asked.decision_id is None else asked.decision_id
-    request = Asked(asked.customer_id, Context(asked.context), decision_id)
+    request = Asked(asked.customer_id, Context(asked.context), decision_id, asked.exclude, asked.deferred)
+    ruled = await _ruled(serving, request)
+    if ruled is not None:
+        return answered(ruled, serving)
     # An id of our own is new: no need to look for it.
     decision = await (_store(serving, request) if asked.decision_id is None else _once(serving, request))
-    return _encoder.encode(answer_of(decision, serving))
+    if asked.explain:
+        # A snapshot that serves no longer has to be loaded.
+        return await run_in_threadpool(answered, decision, serving, explain=True)
+    return answered(decision, serving)
+
+
+async def _ruled(serving: Serving, asked: Asked) -> Decision | None:
+    """What somebody is answered who did not consent; None if there is something to decide."""
+    consent, at = Consent(serving.store, serving.log), serving.clock()
+    ruling = consent.ruling(asked, at)
+    if ruling is None:
+        return None
+    counting = serving.store.writer.submit(partial(consent.count, rulings=[ruling], at=at), asyncio.get_running_loop())
+    await counting
+    return ruling.decision()
 
 
 async def _store(serving: Serving, asked: Asked) -> Decision:
     """Decide, and wait until it is on disk."""
     at = serving.clock()
     past, seen = PastSends(serving.store, serving.log).to(asked.customer_id, at)
-    decision = serving.engine.decide(asked.customer_id, asked.context, decision_id=asked.decision_id, at=at, past=past)
-    row = serving.store.row_of(decision, serving.log, seen=seen)
+    decision = serving.engine.decide(
+        asked.customer_id, asked.context, decision_id=asked.decision_id, at=at, past=past, exclude=asked.exclude
+    )
+    row = serving.store.row_of(decision, serving.log, seen=seen, deferred_for=deferral(asked, serving.settings))
     await serving.store.writer.submit_row(row, asyncio.get_running_loop())
     return decision
 
@@ -115,62 +121,17 @@ async def _once(serving: Serving, asked: Asked) -> Decision | LoggedDecision:
         return found
 
 
-def _show(serving: Serving) -> Callable[[str], Awaitable[Response]]:
-    async def show(decision_id: str) -> Response:
+def _show(serving: Serving) -> Callable[[str, bool], Awaitable[Response]]:
+    async def show(decision_id: str, explain: Annotated[bool, Query(description="Say why, too.")] = False) -> Response:
         found = serving.store.decision(decision_id, serving.log)
         if found is None:
             raise UnknownDecision(
                 f"no decision {decision_id[:80]!r} in the log of campaign {serving.log.campaign.id!r}. "
                 "Use the decision_id that POST /v1/decisions returned."
             )
-        return Response(_encoder.encode(receipt_of(found, serving)), media_type=JSON)
+        receipt = receipt_of(found, serving)
+        if explain:
+            receipt["explanation"] = await run_in_threadpool(explanation_of, found, serving)
+        return Response(_encoder.encode(receipt), media_type=JSON)
 
     return show
-
-
-def answer_of(decision: Decision | LoggedDecision, serving: Serving) -> Answer:
-    """A decision as POST answers it."""
-    choice = choice_of(decision, serving.log)
-    return Answer(
-        decision.decision_id,
-        decision.campaign,
-        str(decision.group),
-        choice,
-        texts_of(choice, serving.log),
-        decision.propensity,
-        decision.policy,
-        decision.snapshot,
-        decision.candidate,
-        decision.fallback,
-        decision.decided_at,
-        decision.send_at,
-    )
-
-
-def receipt_of(row: LoggedDecision, serving: Serving) -> dict[str, object]:
-    """A stored decision with everything that went into it."""
-    dimensions = serving.log.campaign.dimensions
-    pmfs = {d.name: dict(zip(d.ids, pmf, strict=True)) for d, pmf in zip(dimensions, row.pmfs, strict=True)}
-    return {
-        **msgspec.structs.asdict(answer_of(row, serving)),
-        "customer_key": row.customer_key,
-        "campaign_hash": row.campaign_hash,
-        "context": row.context,
-        "propensities": {d.name: p for d, p in zip(dimensions, row.propensities, strict=True)},
-        "pmf": pmfs,
-        "exposures": _exposures(row, serving),
-        "estimate": row.estimate,
-        "state": row.state,
-        "sent_at": row.sent_at,
-        "reward": row.reward,
-    }
-
-
-def _exposures(row: LoggedDecision, serving: Serving) -> dict[str, dict[str, dict[str, float]]]:
-    """Recency and frequency of each arm the customer got lately, by dimension."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for exposure in row.exposures:
-        dimension = serving.log.campaign.dimensions[exposure.dimension]
-        worn = {"recency": exposure.recency, "frequency": exposure.frequency}
-        found.setdefault(dimension.name, {})[dimension.ids[exposure.arm]] = worn
-    return found
