@@ -157,7 +157,8 @@ def _delays(source: StoreSource, kept: AbstractSet[str]) -> dict[str, FloatArray
     """Hours from send to the first outcome of each type within its window, of the decisions that are kept."""
     query = """SELECT o.decision_id, o.type, min(julianday(o.at)) - julianday(coalesce(d.sent_at, d.decided_at))
                FROM outcomes o JOIN decisions d ON d.decision_id = o.decision_id
-               WHERE d.log_id = ? AND d.state = 'matured' AND o.late = 0 GROUP BY o.decision_id, o.type"""
+               WHERE d.log_id = ? AND d.state = 'matured' AND o.late = 0 AND o.verdict IS NOT 'machine'
+               GROUP BY o.decision_id, o.type"""
     found: dict[str, list[float]] = {}
     for decision_id, name, days in source.store.reader().execute(query, (source.log.log_id,)):
         if decision_id in kept:

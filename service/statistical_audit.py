@@ -21,7 +21,8 @@ from service.store import Log, Store
 AT_ONCE = 10_000
 """Rows whose pmfs are held as tuples before they are packed."""
 
-_OUTCOMES = """SELECT 24.0 * (julianday(o.at) - julianday(coalesce(d.sent_at, d.decided_at))), o.late
+_OUTCOMES = """SELECT 24.0 * (julianday(o.at) - julianday(coalesce(d.sent_at, d.decided_at))), o.late, o.verdict IS 'machine',
+    o.verdict IS NOT NULL
 FROM outcomes o JOIN decisions d ON d.decision_id = o.decision_id
 WHERE d.log_id = ? AND julianday(o.at) IS NOT NULL AND julianday(coalesce(d.sent_at, d.decided_at)) IS NOT NULL"""
 
@@ -84,9 +85,10 @@ def audit(store: Store, log: Log, settings: AuditSettings | None = None) -> tupl
 
 
 def reports_of(store: Store, log: Log) -> Reports:
-    """Every outcome that was reported of a log's decisions. Machine events are not told apart yet."""
-    found = np.array(store.reader().execute(_OUTCOMES, (log.log_id,)).fetchall(), dtype=np.float64).reshape(-1, 2)
-    return Reports(found[:, 0], found[:, 1] != 0.0)
+    """Every outcome that was reported of a log's decisions. Whether machines made some is known where webhooks brought any."""
+    found = np.array(store.reader().execute(_OUTCOMES, (log.log_id,)).fetchall(), dtype=np.float64).reshape(-1, 4)
+    delays, is_late, is_machine, is_judged = found.T
+    return Reports(delays, is_late != 0.0, is_machine != 0.0 if is_judged.any() else None)
 
 
 def audits_document(audits: Sequence[Audit]) -> list[dict[str, object]]:
@@ -122,7 +124,7 @@ def _columns(rows: Sequence[LoggedDecision], campaign: Campaign) -> AuditLog:
         customers=_objects([row.customer_key for row in rows]),
         groups=_objects([row.group for row in rows]),
         decided_at=_times([row.decided_at for row in rows]),
-        due_at=_times([campaign.reward.due_at(row.decided_at, row.sent_at) for row in rows]),
+        due_at=_times([campaign.reward.due_at(row.decided_at, row.sent_at or row.send_at) for row in rows]),
         states=_objects([row.state for row in rows]),
         picks=np.array(picks, dtype=np.int64).reshape(n, len(dimensions)),
         propensities=np.array([row.propensities for row in rows], dtype=np.float64).reshape(n, len(dimensions)),

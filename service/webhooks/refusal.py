@@ -1,0 +1,17 @@
+"""Why a webhook is not taken; nothing of it is stored."""
+
+from __future__ import annotations
+
+from bandit.errors import EngineError
+
+
+class NoSuchWebhook(EngineError):
+    """No provider of that name, or one whose settings are missing."""
+
+
+class RefusedWebhook(EngineError):
+    """A signature, secret or time that is not the provider's."""
+
+
+class UnreadableWebhook(EngineError):
+    """A body or an event that does not have the provider's form."""
