@@ -33,6 +33,10 @@ class ContextField(Protocol):
         """Whether a missing value is refused; if not, missing is a feature of its own."""
 
     @property
+    def personal(self) -> bool:
+        """Protected, and left out of exported logs unless somebody asks for it."""
+
+    @property
     def features(self) -> tuple[str, ...]:
         """Names of the learner's features this field can make active; the last one means missing."""
 
@@ -48,6 +52,7 @@ class CategoricalField:
     values: tuple[str, ...]
     protected: bool = False
     required: bool = False
+    personal: bool = False
     features: tuple[str, ...] = field(init=False)
     _position: dict[str, int] = field(init=False, repr=False, compare=False)
 
@@ -76,6 +81,7 @@ class NumericField:
     high: float
     protected: bool = False
     required: bool = False
+    personal: bool = False
 
     def __post_init__(self) -> None:
         if not 0.0 < self.high - self.low < math.inf:
@@ -104,6 +110,7 @@ class BooleanField:
     name: str
     protected: bool = False
     required: bool = False
+    personal: bool = False
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -220,6 +227,22 @@ def _lookup(item: ContextField, first: int) -> dict[ContextValue, int]:
     if not item.required:
         lookup[None] = first + len(item.features) - 1
     return lookup
+
+
+def encoded_value(item: ContextField, value: ContextValue, first: int) -> tuple[ContextValue, int, float]:
+    """One value of one field as `Schema.encode` uses it: the value, the feature it makes active, and its weight.
+
+    Args:
+        item: the field.
+        value: as it was given.
+        first: position of the field's first feature.
+
+    Raises:
+        InvalidContext: if the field refuses it.
+    """
+    if value is None and not item.required:
+        return None, first + len(item.features) - 1, 1.0
+    return _encoded(item, value, first)
 
 
 def _encoded(item: ContextField, value: ContextValue, first: int) -> tuple[ContextValue, int, float]:

@@ -16,8 +16,9 @@ from bandit.errors import UnusableLog
 from bandit.group import Group
 from bandit.training import Matured
 from evaluation.log_batch import IntArray, Layout, LogBatch, Sends
+from service.erased_sums import ErasedSums, read_sums
 from service.export_source import ExportSource
-from service.log_source import AT_ONCE, PENDING, ForeignSource, batch_of
+from service.log_source import AT_ONCE, ERASED, PENDING, ForeignSource, batch_of
 from service.outcomes_table import count_pending, iterate_matured
 from service.store import Log, Store
 
@@ -46,6 +47,7 @@ class ComparedLog:
         segments: the context column asked for, as text; None where nobody asked.
         shares: of the groups in the campaign; empty where nobody says.
         dropped: rows left out, by reason.
+        erased: sums of rows that were erased, by group.
     """
 
     layout: Layout
@@ -61,6 +63,7 @@ class ComparedLog:
     segments: NDArray[np.object_] | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
+    erased: Mapping[str, ErasedSums] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -96,7 +99,9 @@ def from_store(store: Store, log: Log, metric: str, by: str, watch: Watch = iter
         kind: np.array([kind in one.outcome_types for one in found], dtype=np.float64) for kind in campaign.reward.types
     }
     read = _joined(batches, REWARD, by, campaign.reward.window, campaign.reward.bounds)
-    n_pending = count_pending(store.reader(), log.log_id)
+    erased = read_sums(store.reader(), log.log_id)
+    n_erased = sum(sums.n_decisions for sums in erased.values())
+    left_out = {PENDING: count_pending(store.reader(), log.log_id), ERASED: n_erased}
     return replace(
         read,
         metric=metric,
@@ -104,7 +109,8 @@ def from_store(store: Store, log: Log, metric: str, by: str, watch: Watch = iter
         reward_range=campaign.reward.bounds if metric == REWARD else (0.0, 1.0),
         happened=types,
         shares={group.value: share for group, share in campaign.groups.shares.items()},
-        dropped={PENDING: n_pending} if n_pending else {},
+        dropped={reason: n for reason, n in left_out.items() if n},
+        erased=erased,
     )
 
 

@@ -17,6 +17,7 @@ from evaluation.contrast_scores import Weighting
 from evaluation.group_comparison import GroupComparison, GroupRows, Rule, compare_groups
 from evaluation.segment_comparison import SegmentArm, SegmentLift, segment_arms, segment_lifts
 from service.compared_log import ComparedLog
+from service.erased_sums import ErasedSums
 
 PAIRS = ((Group.LEARNER, Group.CONTROL), (Group.RANDOM, Group.CONTROL), (Group.LEARNER, Group.RANDOM))
 """Groups that are compared, where both have sends; the first is asked about."""
@@ -74,6 +75,7 @@ class Compared:
         lifts: the first pair of groups in each segment.
         segments: arms of each dimension in each segment.
         dropped: rows left out, by reason.
+        erased: sums of rows that were erased, by group.
         audits: whether the log can be believed; empty where it was not asked.
     """
 
@@ -89,6 +91,7 @@ class Compared:
     segments: Mapping[str, tuple[SegmentArm, ...]] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     audits: tuple[Audit, ...] = ()
+    erased: Mapping[str, ErasedSums] = field(default_factory=dict)
 
 
 def compared(log: ComparedLog, wanted: Wanted) -> Compared:
@@ -121,9 +124,8 @@ def compared(log: ComparedLog, wanted: Wanted) -> Compared:
         for name, ids, one in zip(names, log.layout.arms, arms, strict=False)
     )
     lifts, segments = _by_segment(log, wanted, next(iter(rows.values()), None), arms)
-    return Compared(
-        log.metric, len(log), rule, values, groups, dimensions, no_arms, wanted.by, lifts, segments, log.dropped
-    )
+    parts = (log.metric, len(log), rule, values, groups, dimensions, no_arms, wanted.by, lifts, segments, log.dropped)
+    return Compared(*parts, erased=log.erased)
 
 
 def _values(log: ComparedLog) -> tuple[GroupValue, ...]:

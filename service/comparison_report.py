@@ -13,6 +13,7 @@ from evaluation.intervals import Interval
 from evaluation.lift import Lift
 from evaluation.segment_comparison import SegmentArm, SegmentLift
 from service.comparing import Compared
+from service.erased_report import erased_document, erased_lines
 from service.statistical_audit import audits_document
 
 NOT_SAID = "-"
@@ -44,6 +45,8 @@ def document_of(found: Compared) -> dict[str, object]:
             "lifts": [_segment_lift(one) for one in found.lifts],
             "arms": {name: [_segment_arm(one) for one in lines] for name, lines in found.segments.items()},
         }
+    if found.erased:
+        document["erased"] = erased_document(found)
     if found.audits:
         document["audits"] = audits_document(found.audits)
     return document
@@ -167,7 +170,7 @@ def text_of(found: Compared) -> str:
     if found.audits:
         lines += ["", *_audits(found.audits)]
     lines += [f"left out: {n:,} rows, {reason}" for reason, n in found.dropped.items()]
-    return "\n".join(lines)
+    return "\n".join([*lines, *erased_lines(found)])
 
 
 def headline(found: Compared) -> list[str]:

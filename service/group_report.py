@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from bandit.campaign import Campaign
 from bandit.errors import UnusableLog
@@ -12,6 +13,7 @@ from bandit.group import Group
 from bandit.log import LoggedDecision
 from bandit.reward import State
 from evaluation.lift import GroupSums, Lift, lift
+from service.erased_sums import ErasedSums, group_sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +48,23 @@ class GroupReport:
     lines: tuple[GroupLine, ...]
     by: str | None
     favourites: tuple[Favourite, ...]
+    n_erased: int = 0
 
 
-def report_groups(rows: Iterable[LoggedDecision], campaign: Campaign, *, by: str | None = None) -> GroupReport:
+def report_groups(
+    rows: Iterable[LoggedDecision],
+    campaign: Campaign,
+    *,
+    by: str | None = None,
+    erased: Mapping[str, ErasedSums] = MappingProxyType({}),
+) -> GroupReport:
     """Make the report from a log.
 
     Args:
         rows: of one campaign's log.
         campaign: whose log it is.
         by: a context name by which the learner's favourite arms are listed; over the later half of its sends.
+        erased: sums of the log's erased rows, by group (`service.erased_sums.read_sums`); they count as if they were there.
     """
     rewards: dict[str, list[float]] = defaultdict(list)
     customers: dict[str, list[str]] = defaultdict(list)
@@ -66,13 +76,18 @@ def report_groups(rows: Iterable[LoggedDecision], campaign: Campaign, *, by: str
         if row.state == State.MATURED and row.reward is not None:
             rewards[row.group].append(row.reward)
             customers[row.group].append(row.customer_key)
-    lines = _lines(rewards, customers)
+    lines = _lines(rewards, customers, erased)
     favourites = _favourites(learned[len(learned) // 2 :], campaign, by) if by else ()
-    return GroupReport(campaign.id, n_decisions, sum(map(len, rewards.values())), lines, by, favourites)
+    n_erased = sum(sums.n_decisions for sums in erased.values())
+    n_matured = sum(line.n_sends for line in lines)
+    return GroupReport(campaign.id, n_decisions + n_erased, n_matured, lines, by, favourites, n_erased)
 
 
-def _lines(rewards: dict[str, list[float]], customers: dict[str, list[str]]) -> tuple[GroupLine, ...]:
-    sums = {str(g): GroupSums.of(rewards[g], customers[g]) for g in Group if rewards[g]}
+def _lines(
+    rewards: dict[str, list[float]], customers: dict[str, list[str]], erased: Mapping[str, ErasedSums]
+) -> tuple[GroupLine, ...]:
+    every = {str(g): group_sums(rewards[g], customers[g], erased.get(g, ErasedSums())) for g in Group}
+    sums = {group: found for group, found in every.items() if found.n_sends}
     control = sums.get(Group.CONTROL)
     return tuple(_line(group, found, control) for group, found in sums.items())
 
@@ -111,7 +126,8 @@ def _values_in_order(campaign: Campaign, by: str, found: Iterable[str]) -> list[
 
 def text_of(report: GroupReport) -> str:
     """The report as a table of plain text."""
-    lines = [f"{report.campaign}: {report.n_decisions} decisions, {report.n_matured} with a final reward", ""]
+    erased = f" ({report.n_erased} erased since, and counted)" if report.n_erased else ""
+    lines = [f"{report.campaign}: {report.n_decisions} decisions{erased}, {report.n_matured} with a final reward", ""]
     lines.append(
         f"  {'group':<9} {'sends':>7} {'customers':>10} {'reward a send':>14}   lift over control (95 % interval)"
     )

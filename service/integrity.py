@@ -5,12 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from heapq import merge
+from typing import Any, NamedTuple
 
 from bandit.errors import BrokenSnapshot, UnusableLog
 from bandit.group import Group
 from bandit.reward import State
 from evaluation.verify import Check
+from service.erased_sums import broken_sums, read_sums
+from service.erasure import links_of, list_erasures
+from service.erasures_learned import erased_by_snapshot
 from service.outcomes_table import iterate_matured
 from service.rows import DECIDED, next_chain
 from service.snapshots_table import list_snapshots, load_snapshot
@@ -20,22 +24,52 @@ _READ_AHEAD = 2000
 
 
 def check_chain(connection: sqlite3.Connection) -> Check:
-    """No row was edited, removed, added or reordered since it was written, up to the last one acknowledged."""
+    """No row was edited, removed, added or reordered since it was written, up to the last one acknowledged.
+
+    Of an erased row the chain's link is left, and counts if a receipt signed by the store covers it.
+    """
     check = Check("chain", "no row was edited, removed or added since it was written")
-    chain, before = bytes(16), 0
-    for seq, stored, values in _chained_rows(connection):
-        check.n_checked += 1
-        if seq != before + 1:
-            check.fail(f"row {before + 1}{f' to {seq - 1}' if seq > before + 2 else ''} is missing")
-        elif next_chain(chain, values) != stored:
-            check.fail(f"row {seq}, decision {values[1][:60]}: its contents are not the ones that were written")
+    chain, before, forged = bytes(16), 0, _unsigned(connection)
+    for link in merge(_chained_rows(connection), _erased_rows(connection), key=lambda one: one.seq):
+        if link.seq <= before:
+            check.fail(f"row {link.seq} stands twice, or has a number that no row has")
+        elif link.seq != before + 1:
+            check.fail(f"row {before + 1}{f' to {link.seq - 1}' if link.seq > before + 2 else ''} is missing")
+        if link.values is None:
+            if link.erasure in forged:
+                check.fail(f"row {link.seq} was removed; the receipt of its erasure is not one that this store signed")
+        else:
+            check.n_checked += 1
+            if link.seq == before + 1 and next_chain(chain, link.values) != link.chain:
+                decision = f"row {link.seq}, decision {link.values[1][:60]}"
+                check.fail(f"{decision}: its contents are not the ones that were written")
         # Go on from what is stored, so that one bad row is reported once.
-        chain, before = stored, seq
+        chain, before = link.chain, link.seq
     head = connection.execute("SELECT seq, chain FROM head").fetchone()
     if head is None:
         check.fail("the head of the chain is missing: whether rows were cut off at the end cannot be said")
     elif head != (before, chain):
         check.fail(f"the log ends at row {before}, but row {head[0]} was written: rows are missing at the end")
+    return check
+
+
+def check_erasures(connection: sqlite3.Connection, key: bytes) -> Check:
+    """Each receipt of an erasure is one that the store signed, for just the rows that are gone, and sums are its own."""
+    check = Check(
+        "erasures", "each erasure has a receipt signed by this store, and what is left of its rows is unchanged"
+    )
+    for number, erasure in list_erasures(connection):
+        check.n_checked += 1
+        if not erasure.is_signed(links_of(connection, number), key):
+            check.fail(f"erasure {erasure.erasure_id[:60]}: the store did not sign this receipt for these rows")
+    for log_id, n_rows in connection.execute("SELECT log_id, count(*) FROM erased_rows GROUP BY 1").fetchall():
+        n_summed = sum(sums.n_decisions for sums in read_sums(connection, log_id).values())
+        if n_summed != n_rows:
+            check.fail(f"log {log_id}: {n_rows} rows were erased, the sums that are kept of them have {n_summed}")
+        for group in broken_sums(connection, log_id, key):
+            check.fail(
+                f"log {log_id}, group {group[:60]}: the sums of its erased rows are not the ones that were written"
+            )
     return check
 
 
@@ -62,6 +96,7 @@ def check_snapshots(connection: sqlite3.Connection, log: Log) -> Check:
     """Each snapshot is whole, and learned from just the rows up to its watermark, each once."""
     check = Check("training", "each snapshot is whole and learned each matured row up to its watermark once")
     inherited: dict[str | None, int] = {}
+    erased = erased_by_snapshot(connection, log.log_id)
     for stored in list_snapshots(connection, log.log_id):
         check.n_checked += 1
         # A warm start has seen none of this log's rows; what it brought along runs through all its descendants.
@@ -75,7 +110,7 @@ def check_snapshots(connection: sqlite3.Connection, log: Log) -> Check:
         rows = connection.execute(
             'SELECT count(*) FROM decisions WHERE log_id = ? AND matured <= ? AND "group" <> ?',
             (log.log_id, snapshot.watermark, Group.CONTROL.value),
-        ).fetchone()[0]
+        ).fetchone()[0] + erased.get(stored.snapshot, 0)
         if stored.n_learned != snapshot.n_learned or stored.watermark != snapshot.watermark:
             check.fail(f"snapshot {stored.snapshot}: its row and its bytes do not tell the same counters")
         learned_here = snapshot.n_learned - inherited[stored.snapshot]
@@ -86,10 +121,37 @@ def check_snapshots(connection: sqlite3.Connection, log: Log) -> Check:
     return check
 
 
-def _chained_rows(connection: sqlite3.Connection) -> Iterator[tuple[int, bytes, tuple[Any, ...]]]:
+class _Link(NamedTuple):
+    """A link of the chain: of a row that is there, or of one that was erased (then `values` is None)."""
+
+    seq: int
+    chain: bytes
+    values: tuple[Any, ...] | None
+    erasure: int | None
+
+
+def _unsigned(connection: sqlite3.Connection) -> set[int]:
+    """Numbers of the erasures that rows name and that this store did not sign for them."""
+    key = connection.execute("SELECT value FROM keys WHERE name = 'receipts'").fetchone()
+    named = {number for (number,) in connection.execute("SELECT DISTINCT erasure FROM erased_rows")}
+    if key is None:
+        return named
+    return named - {
+        number
+        for number, erasure in list_erasures(connection)
+        if erasure.is_signed(links_of(connection, number), key[0])
+    }
+
+
+def _erased_rows(connection: sqlite3.Connection) -> Iterator[_Link]:
+    for seq, chain, erasure in connection.execute("SELECT seq, chain, erasure FROM erased_rows ORDER BY seq"):
+        yield _Link(seq, chain, None, erasure)
+
+
+def _chained_rows(connection: sqlite3.Connection) -> Iterator[_Link]:
     query = f"SELECT seq, chain, {', '.join(DECIDED)} FROM decisions WHERE seq > ? ORDER BY seq LIMIT {_READ_AHEAD}"  # noqa: S608
     after = -(1 << 62)
     while rows := connection.execute(query, (after,)).fetchall():
         for row in rows:
-            yield row[0], row[1], row[2:]
+            yield _Link(row[0], row[1], row[2:], None)
         after = rows[-1][0]

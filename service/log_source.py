@@ -15,10 +15,12 @@ from typing import Protocol
 import numpy as np
 
 from bandit.campaign import Campaign, LearnerSpec, PolicySpec
+from bandit.exclusion import Excluded
 from bandit.group import Group
 from bandit.log import LoggedDecision
 from bandit.reward import RewardSpec, State
 from evaluation.log_batch import Layout, LogBatch
+from service.erased_sums import read_sums
 from service.foreign_log import ForeignLog, number_in
 from service.outcomes_table import iterate_matured
 from service.store import Log, Store
@@ -30,6 +32,7 @@ OTHER_GROUP = "other group"
 USUAL_GROUPS = frozenset({Group.LEARNER.value, Group.RANDOM.value})
 """Control rows have no propensities to weigh by: everybody got the same."""
 LEARNED = "the snapshot learned from them"
+ERASED = "erased since: only what their groups earned is known"
 
 
 class LogSource(Protocol):
@@ -145,6 +148,7 @@ class StoreSource:
     def batches(self) -> Iterator[LogBatch]:
         """Matured rows of the groups asked for, in order."""
         self.dropped.clear()
+        self._count_erased()
         if self.after:
             self._count_unread()
         rows = (row for row in self._rows() if self._is_kept(row))
@@ -162,6 +166,13 @@ class StoreSource:
             return self.store.decisions(self.log)
         matured = iterate_matured(self.store.reader(), self.log.log_id, self.log.campaign, after=self.after)
         return (one.decision for one in matured)
+
+    def _count_erased(self) -> None:
+        """Rows that were erased, and so cannot say what another policy would have earned."""
+        erased = read_sums(self.store.reader(), self.log.log_id)
+        n_erased = sum(sums.n_decisions for group, sums in erased.items() if group in self.groups)
+        if n_erased:
+            self.dropped[ERASED] = n_erased
 
     def _count_unread(self) -> None:
         """Rows that a pass after the watermark does not read, by reason."""
@@ -182,6 +193,7 @@ def batch_of(block: Sequence[LoggedDecision], campaign: Campaign, number: int) -
     """Matured rows of our log as columns; `number` rows stood before them."""
     dimensions = campaign.dimensions
     pmfs = tuple(np.array([row.pmfs[d] for row in block]) for d in range(len(dimensions)))
+    excluded = [row.excluded for row in block]
     return LogBatch(
         layout_of(campaign),
         np.arange(number + 1, number + 1 + len(block)),
@@ -192,8 +204,9 @@ def batch_of(block: Sequence[LoggedDecision], campaign: Campaign, number: int) -
         {f.name: [row.context.get(f.name) for row in block] for f in campaign.schema.fields},
         is_product=are_product(pmfs, np.array([row.group == Group.RANDOM for row in block])),
         exposures=[row.exposures for row in block],
-        offered=offered_in(pmfs, np.array([row.group == Group.CONTROL for row in block]), campaign),
+        offered=offered_in(pmfs, np.array([row.group == Group.CONTROL for row in block]), campaign, excluded),
         deciders=["" if row.fallback or row.group == Group.RANDOM else row.snapshot or "" for row in block],
+        excluded=excluded,
     )
 
 
@@ -218,18 +231,26 @@ def with_one_reward(campaign: Campaign) -> Campaign:
 
 
 def offered_in(
-    pmfs: tuple[np.ndarray, ...], is_control: np.ndarray, campaign: Campaign | None
+    pmfs: tuple[np.ndarray, ...],
+    is_control: np.ndarray,
+    campaign: Campaign | None,
+    excluded: Sequence[tuple[Excluded, ...]],
 ) -> tuple[np.ndarray, ...]:
     """What could have been sent: what had some probability, and whatever no rule can have removed.
 
-    A control row has one arm alone, and a policy without a floor gives some arms nothing; neither is a rule's doing.
+    A control row has one arm alone, and a policy without a floor gives some arms nothing; neither is a rule's doing. What a
+    row's caller excluded could not.
 
     Caution: without a campaign, arms that a policy without a floor gave nothing are taken for removed.
     """
     free = [np.zeros(pmf.shape[1], dtype=np.bool_) for pmf in pmfs]
     if campaign:
         free = [np.array([not (arm.when or arm.requires) for arm in d.arms]) for d in campaign.dimensions]
-    return tuple((pmf > 0.0) | is_control[:, None] | always for pmf, always in zip(pmfs, free, strict=True))
+    found = tuple((pmf > 0.0) | is_control[:, None] | always for pmf, always in zip(pmfs, free, strict=True))
+    for row, arms in enumerate(excluded):
+        for d, arm in arms:
+            found[d][row, arm] = False
+    return found
 
 
 def are_product(pmfs: tuple[np.ndarray, ...], is_random: np.ndarray) -> np.ndarray:

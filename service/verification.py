@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 
@@ -16,13 +15,17 @@ from bandit.log import LoggedDecision
 from evaluation.audit import CERTAIN, Audit
 from evaluation.audit_log import AuditLog, AuditSettings
 from evaluation.audits import all_audits
+from evaluation.exposure_check import EarlierSend
 from evaluation.propensity_honesty import inverse_propensity_test
 from evaluation.sample_ratio import group_ratio_e_value
 from evaluation.verify import Check, Recomputation, verify_rows
 from policies.registry import group_policies
-from service.integrity import check_chain, check_rewards, check_snapshots
+from service.customer_keys import rotations
+from service.erasure import expiries
+from service.integrity import check_chain, check_erasures, check_rewards, check_snapshots
 from service.past_sends import sends_before
 from service.provider_counts import check_provider
+from service.rankings.checks import check_rankings
 from service.snapshots_table import load_snapshot
 from service.statistical_audit import AuditRows, reports_of
 from service.store import Log, Store
@@ -69,7 +72,8 @@ def verify_store(
         UnusableLog: if the provider counted something that is not in the log.
     """
     reader = store.reader()
-    checks = [check_chain(reader)]
+    erasures = check_erasures(reader, store.receipts_key)
+    checks = [check_chain(reader), *([erasures] if erasures.n_checked else [])]
     n_rows = checks[0].n_checked
     logs = store.logs()
     audits = {}
@@ -80,6 +84,7 @@ def verify_store(
         for check in found:
             check.name = check.name if len(logs) == 1 else f"{check.name} (log {log.log_id})"
         checks += found
+    checks += check_rankings(store)
     if provider is not None and logs:
         checks.append(check_provider(store, logs[-1], provider))
     return Verification(tuple(checks), n_rows, audits)
@@ -97,13 +102,26 @@ def _verify_log(store: Store, log: Log, watch: Watch) -> tuple[list[Check], Audi
     passing = AuditRows(campaign)
     readable = Check("readable", "each row's columns hold values of their types")
     found = store.decisions(log, unreadable=lambda _, error: readable.fail(str(error)))
-    recomputation = Recomputation(campaign, policies, store.salt, served_by, partial(sends_before, store, log))
+    recomputation = Recomputation(campaign, policies, store.salt, served_by, _earlier_sends(store, log))
     by_row = verify_rows(passing.watching(watch(found)), recomputation)
     readable.n_checked = by_row["pmf"].n_checked + readable.n_failed
     snapshots = check_snapshots(reader, log)
     rows = passing.log(reports_of(store, log))
     statistical = [_sample_ratio(rows), _honesty(rows)]
     return [readable, *by_row.values(), check_rewards(reader, log), snapshots, *statistical], rows
+
+
+def _earlier_sends(store: Store, log: Log) -> Callable[[LoggedDecision], Sequence[EarlierSend] | None]:
+    """What the log held of a row's customer; None where rows of that time were erased, or bear another key, since."""
+    reader, spec = store.reader(), log.campaign.wear_out
+    breaks = [*expiries(reader), *rotations(reader)]
+
+    def earlier(row: LoggedDecision) -> Sequence[EarlierSend] | None:
+        if spec and any(row.decided_at - spec.window < moment <= row.decided_at for moment in breaks):
+            return None
+        return sends_before(store, log, row)
+
+    return earlier
 
 
 def _sample_ratio(log: AuditLog) -> Check:

@@ -10,11 +10,25 @@ import msgspec
 import pyarrow as pa
 
 from bandit.campaign import Campaign
+from bandit.engine import check_ids
+from bandit.errors import UnusableLog
 from bandit.log import LoggedDecision, cells_of, columns_of
 from bandit.schema import BooleanField, NumericField
-from service.commands.options import answer, campaign_option, db_option, json_option, opened, progress
+from service.commands.options import (
+    answer,
+    campaign_option,
+    db_option,
+    existing,
+    json_option,
+    opened,
+    progress,
+    require_folder,
+)
+from service.person import person_document
+from service.rankings.dsjson import require_dsjson, write_dsjson
+from service.rankings.table import iterate_rankings
 from service.table import ARM_ORDER
-from service.table_writer import TIME, require_writable, write_rows
+from service.table_writer import TIME, replacing, require_writable, write_rows
 
 _TYPES: dict[str, pa.DataType] = {
     "decided_at": TIME,
@@ -28,19 +42,58 @@ _TYPES: dict[str, pa.DataType] = {
 
 @click.command(epilog="Example:  manyarm export --out log.parquet")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("log.parquet"), show_default=True)
+@click.option(
+    "--rankings",
+    type=click.Path(path_type=Path),
+    help="Instead of decisions, the log of Personalizer's calls as VW DSJSON: a file that ends in .dsjson.",
+)
+@click.option("--customer", metavar="ID", help="Instead of the log, all that is known of one person: --out x.json.")
+@click.option("--personal", is_flag=True, help="With the context fields that are declared personal.")
 @db_option
 @campaign_option
 @json_option
-def export(out: Path, db: Path, campaign: Path, as_json: bool) -> None:
+def export(
+    out: Path, rankings: Path | None, customer: str | None, personal: bool, db: Path, campaign: Path, as_json: bool
+) -> None:
     """Write one row a decision: .parquet (pmfs as lists in the campaign's arm order) or .csv (pmfs as JSON maps)."""
+    if customer is not None:
+        _export_person(customer, out, db, as_json=as_json)
+        return
+    if rankings:
+        _export_rankings(rankings, db, campaign, as_json=as_json)
+        return
     require_writable(out)
     with opened(db, campaign) as (store, log), progress(store.decisions(log), "exporting") as rows:
-        n_rows = write_rows(out, schema_of(log.campaign), _cells(rows, log.campaign, as_maps=out.suffix == ".csv"))
+        columns = schema_of(log.campaign, personal=personal)
+        n_rows = write_rows(out, columns, _cells(rows, log.campaign, as_maps=out.suffix == ".csv"))
     answer({"out": str(out), "n_rows": n_rows}, f"Wrote {n_rows} decisions to {out}.", as_json=as_json)
 
 
-def schema_of(campaign: Campaign) -> pa.Schema:
-    """Columns and types of a campaign's exported log."""
+def _export_person(customer_id: str, out: Path, db: Path, *, as_json: bool) -> None:
+    check_ids(customer_id, customer_id)
+    if out.suffix != ".json":
+        raise UnusableLog(f"{out}: found the ending {out.suffix!r}, need .json for what is known of one person.")
+    require_folder(out, "--out")
+    with existing(db) as store, replacing(out) as draft:
+        found = person_document(store, customer_id)
+        draft.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    n_rows = len(found["decisions"])
+    answer({"out": str(out), "n_rows": n_rows}, f"Wrote {n_rows} decisions of one person to {out}.", as_json=as_json)
+
+
+def _export_rankings(out: Path, db: Path, campaign: Path, *, as_json: bool) -> None:
+    require_dsjson(out)
+    with opened(db, campaign) as (store, log):
+        found = iterate_rankings(store.reader(), log.campaign.id)
+        with progress(found, "exporting") as rows:
+            n_rows, left_out = write_dsjson(out, rows)
+    skipped = "".join(f"\n  {count} left out: {reason}" for reason, count in left_out.items())
+    text = f"Wrote {n_rows} rankings to {out}.{skipped}\nNext: manyarm evaluate {out} --target uniform"
+    answer({"out": str(out), "n_rows": n_rows, "left_out": left_out}, text, as_json=as_json)
+
+
+def schema_of(campaign: Campaign, *, personal: bool = False) -> pa.Schema:
+    """Columns and types of a campaign's exported log; those of personal fields only where they are asked for."""
     types = dict(_TYPES)
     for dimension in campaign.dimensions:
         types[f"propensity.{dimension.name}"] = pa.float64()
@@ -53,7 +106,8 @@ def schema_of(campaign: Campaign) -> pa.Schema:
         elif isinstance(item, BooleanField):
             types[f"context.{item.name}"] = pa.bool_()
     order = msgspec.json.encode({dimension.name: dimension.ids for dimension in campaign.dimensions})
-    columns = [(name, types.get(name, pa.string())) for name in columns_of(campaign)]
+    hidden = set() if personal else {f"context.{item.name}" for item in campaign.schema.fields if item.personal}
+    columns = [(name, types.get(name, pa.string())) for name in columns_of(campaign) if name not in hidden]
     return pa.schema(columns, metadata={ARM_ORDER: order})
 
 

@@ -1,0 +1,65 @@
+"""Who must not be mailed, known by customer_key only."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from service.customer_keys import CustomerKeys
+from service.rows import stamp
+
+_AT_ONCE = 500
+
+
+class OptOut(NamedTuple):
+    """When a customer opted out, and by what."""
+
+    at: str
+    reason: str
+
+
+def opt_out(connection: sqlite3.Connection, customer_id: str, keys: CustomerKeys, at: datetime, reason: str) -> OptOut:
+    """Mail a customer no more; an earlier opt-out stands, and is from now on known under the newest key.
+
+    Args:
+        connection: inside a transaction.
+        customer_id: as it is given to decide.
+        keys: of customers.
+        at: now.
+        reason: in a word: where it came from.
+    """
+    found = find_opt_out(connection, customer_id, keys) or OptOut(stamp(at), reason)
+    opt_in(connection, customer_id, keys)
+    connection.execute(
+        "INSERT INTO opt_outs (customer_key, at, reason, generation) VALUES (?, ?, ?, ?)",
+        (keys.of(customer_id)[0], *found, keys.generation),
+    )
+    return found
+
+
+def opt_in(connection: sqlite3.Connection, customer_id: str, keys: CustomerKeys) -> bool:
+    """Take an opt-out back; returns whether there was one."""
+    names = keys.of(customer_id)
+    marks = ", ".join("?" * len(names))
+    return connection.execute(f"DELETE FROM opt_outs WHERE customer_key IN ({marks})", names).rowcount > 0  # noqa: S608
+
+
+def find_opted_out(connection: sqlite3.Connection, customer_keys: Sequence[str]) -> set[str]:
+    """Those of many customers' keys that stand for somebody who opted out."""
+    found: set[str] = set()
+    for start in range(0, len(customer_keys), _AT_ONCE):
+        some = customer_keys[start : start + _AT_ONCE]
+        query = f"SELECT customer_key FROM opt_outs WHERE customer_key IN ({', '.join('?' * len(some))})"  # noqa: S608
+        found |= {key for (key,) in connection.execute(query, some)}
+    return found
+
+
+def find_opt_out(connection: sqlite3.Connection, customer_id: str, keys: CustomerKeys) -> OptOut | None:
+    """The opt-out of a customer, or None."""
+    names = keys.of(customer_id)
+    marks = ", ".join("?" * len(names))
+    query = f"SELECT at, reason FROM opt_outs WHERE customer_key IN ({marks}) ORDER BY at LIMIT 1"  # noqa: S608
+    row = connection.execute(query, names).fetchone()
+    return None if row is None else OptOut(*row)

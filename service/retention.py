@@ -1,0 +1,39 @@
+"""Erasing what is older than a campaign keeps it, once a day."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from service.clock import NewId
+from service.erasing import erase_expired
+from service.erasure import Erasure
+from service.settings import Settings
+from service.store import Log, Store
+
+PAUSE = timedelta(days=1)
+
+
+def retention_of(log: Log, settings: Settings) -> timedelta | None:
+    """How long rows are kept: what the campaign says, else the setting; None for ever."""
+    return log.campaign.privacy.retention or settings.pause("retention")
+
+
+class Retention:
+    """Says when it is time to erase again; one a process.
+
+    Args:
+        store, log: whose rows.
+        retention: how long they are kept; None for ever.
+    """
+
+    def __init__(self, store: Store, log: Log, retention: timedelta | None) -> None:
+        self._store, self._log, self._retention = store, log, retention
+        self._last: datetime | None = None
+
+    def step(self, now: datetime, new_id: NewId) -> list[Erasure]:
+        """Erase what is too old, if a day has gone by since the last time; returns the receipts."""
+        if self._retention is None or (self._last is not None and now - self._last < PAUSE):
+            return []
+        receipts = erase_expired(self._store, self._log, self._retention, at=now, new_id=new_id)
+        self._last = now
+        return receipts
