@@ -69,6 +69,9 @@ class VwRegressors:
         self._workspaces = [model.workspace for model in self._models]
         first = self._models[0]
         self._pages = [_Page(first)]
+        self._common = first.example(())
+        self._shared_letters: dict[str, bool] = {}
+        self._own_letters: dict[str, bool] = {}
         self._fill = first.fill
         self.hashed = first.hashed
 
@@ -87,6 +90,25 @@ class VwRegressors:
         for workspace in self._workspaces if places is None else [self._workspaces[place] for place in places]:
             predict(workspace, owned)
             found.append(float(owned.get_partial_prediction()))
+        return found
+
+    def predict_each(self, shared: Namespaces, each: Sequence[Namespaces]) -> list[float]:
+        """The first model's linear predictions of one example after another that have most in common; changes no state.
+
+        Args:
+            shared: what all of them hold; it is filled once.
+            each: what each of them holds besides, in other namespaces.
+        """
+        model, example, found = self._models[0], self._common, []
+        example.unsetup_example()
+        self._fill(example, self._shared_letters, shared)
+        for namespaces in each:
+            self._fill(example, self._own_letters, namespaces)
+            example.setup_example()
+            calls.predict(model.workspace, example)
+            found.append(float(example.get_partial_prediction()))
+            example.unsetup_example()
+        example.setup_example()
         return found
 
     def learn(

@@ -12,6 +12,7 @@ from evaluation.gate import Gate
 from service.commands.options import answer, at_option, campaign_option, db_option, json_option, now_or, opened
 from service.foreign_log import ColumnMap
 from service.gating import pass_gate
+from service.rankings.trainer import RankingTraining, train_step
 from service.trainer import Trainer, Training
 from service.warm_starting import WarmStart, start_from_log, start_from_snapshot
 
@@ -101,6 +102,7 @@ def _learn(db: Path, campaign: Path, at: datetime | None, gate: Gate | None, *, 
         trainer = Trainer(store, log)
         ruling = pass_gate(store, log, gate, now_or(at)) if gate else None
         training = trainer.step(now_or(at), promoting=gate is None)
+        rankings = train_step(store, log.campaign.id, now_or(at))
         serving = trainer.serving_name()
     document: dict[str, object] = {
         "n_matured": training.n_matured,
@@ -110,9 +112,17 @@ def _learn(db: Path, campaign: Path, at: datetime | None, gate: Gate | None, *, 
     }
     if ruling:
         document["gate"] = {"passed": ruling.passed, "reasons": list(ruling.reasons)}
-    text = _text(training, serving, waits=gate is not None)
-    answer(document, "\n".join([text, *(ruling.reasons if ruling else ())]), as_json=as_json)
+    lines = [_text(training, serving, waits=gate is not None), *(ruling.reasons if ruling else ())]
+    if rankings.n_matured or rankings.n_learned:
+        document["rankings"] = asdict(rankings)
+        lines.append(_rankings_text(rankings))
+    answer(document, "\n".join(lines), as_json=as_json)
     return ruling is None or ruling.passed
+
+
+def _rankings_text(rankings: RankingTraining) -> str:
+    served = f"; {rankings.snapshot} serves them" if rankings.snapshot else ""
+    return f"Rankings: the wait of {rankings.n_matured} is over, {rankings.n_learned} learned from{served}."
 
 
 def _text(training: Training, serving: str | None, *, waits: bool) -> str:

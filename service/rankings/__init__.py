@@ -1,0 +1,1 @@
+"""Rankings in the store: their rows, rewards, snapshots, trainer, checks and export."""

@@ -1,0 +1,196 @@
+"""Can the rankings be believed? Each is made again from the snapshot and the rules that its row names."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+
+from bandit.arrays import FloatArray
+from bandit.draw import draw
+from bandit.errors import BrokenSnapshot, EngineError
+from bandit.estimates import NO_ESTIMATES, Estimates, Need
+from bandit.group import Group
+from bandit.policy import Policy
+from bandit.ranking import Ranking, control_pmf, draw_position, group_of
+from bandit.reward import State
+from bandit.training import teaches
+from evaluation.verify import RECOMPUTED_TOLERANCE, SUM_TOLERANCE, Check, Problem
+from policies.uniform import Uniform
+from service.rankings.rows import RANKED, KeptRanking, next_link
+from service.rankings.snapshots import load
+from service.rankings.table import AT_ONCE, campaigns_ranked, iterate_rankings, values_in_time
+from service.rankings.trainer import load_ranking, policy_under
+from service.store import Store
+
+MEANS = {
+    "rank pmf": "each pmf is a distribution over the actions on offer, and the propensity is that of the drawn one",
+    "rank draw": "group and drawn action are those at the positions that salt, campaign and event give",
+    "rank again": "each pmf equals the one recomputed from the snapshot and rules named in the row, to 1e-6",
+    "rank reward": "each matured reward is what was reported in time, and nothing else has one",
+}
+"""The checks of single rankings, with what each means."""
+
+
+def check_rankings(store: Store) -> list[Check]:
+    """Every check of the rankings in a store; none where nothing was ever ranked."""
+    reader = store.reader()
+    chain = check_ranking_chain(reader)
+    if not chain.n_checked and chain.passed:
+        return []
+    checks = {name: Check(name, means) for name, means in MEANS.items()}
+    training = Check(
+        "rank training", "each snapshot is whole and learned each matured ranking up to its watermark once"
+    )
+    for campaign in campaigns_ranked(reader):
+        remaker = _Remaker(store, campaign)
+        for kept in iterate_rankings(reader, campaign, unreadable=lambda _, error: checks["rank pmf"].fail(str(error))):
+            _check_row(checks, kept, remaker)
+        _check_training(training, reader, campaign)
+    return [chain, *checks.values(), training]
+
+
+def check_ranking_chain(connection: sqlite3.Connection) -> Check:
+    """No ranking was edited, removed or added since it was written, up to the last one acknowledged."""
+    check = Check("rank chain", "no ranking was edited, removed or added since it was written")
+    chain, before = bytes(16), 0
+    for seq, stored, values in _chained(connection):
+        check.n_checked += 1
+        if seq != before + 1:
+            check.fail(f"rows {before + 1} to {seq - 1} are missing")
+        elif next_link(chain, values) != stored:
+            check.fail(f"row {seq}, event {str(values[1])[:60]}: its contents are not the ones that were written")
+        chain, before = stored, seq
+    head = connection.execute("SELECT seq, chain FROM ranking_head").fetchone()
+    if head != (before, chain):
+        check.fail(
+            f"the rankings end at row {before}, and the head says {head[0] if head else 'nothing'}: rows are missing"
+        )
+    return check
+
+
+class _Remaker:
+    """Makes rankings of one campaign again; loaded snapshots and policies are shared among rows."""
+
+    def __init__(self, store: Store, campaign: str) -> None:
+        self._store = store
+        self.salt = store.salt
+        # Rows name snapshots roughly in order, so a few are enough.
+        self._served = lru_cache(maxsize=4)(partial(load_ranking, store, campaign))
+        self._policy = lru_cache(maxsize=16)(policy_under)
+
+    def values_in_time(self, event_id: str) -> list[float]:
+        """The rewards that count for an event."""
+        return values_in_time(self._store.reader(), event_id)
+
+    def pmf(self, ranking: Ranking) -> FloatArray:
+        """The pmf again, shape (n_actions,), in the form that decides for many at once.
+
+        Raises:
+            EngineError: if it cannot be made again.
+        """
+        request = ranking.request
+        if ranking.group is Group.CONTROL:
+            return np.array(control_pmf(request).probabilities)
+        eligible = np.zeros(len(request.actions), dtype=np.bool_)
+        eligible[list(request.offered)] = True
+        estimates, policy = NO_ESTIMATES, self._who(ranking)
+        if ranking.snapshot is not None:
+            scorer = self._served(ranking.snapshot).scorer
+            scores = np.zeros(len(request.actions))
+            scores[list(request.offered)] = scorer.scores(request.features, request.offered)
+            estimates = Estimates(scores, scorer.n_learned, spread=scorer.spread)
+        return policy.pmf(estimates, eligible, dimension=0)
+
+    def _who(self, ranking: Ranking) -> Policy:
+        if ranking.fallback is not None or ranking.group is Group.RANDOM:
+            return Uniform()
+        policy: Policy = self._policy(ranking.rules)
+        if policy.name != ranking.policy:
+            raise EngineError(f"the row names policy {ranking.policy!r}, its rules {policy.name!r}")
+        if (ranking.snapshot is None) != (policy.needs is Need.NOTHING):
+            raise EngineError(
+                f"policy {policy.name!r} with snapshot {ranking.snapshot!r}: one does not go with the other"
+            )
+        return policy
+
+
+def _check_row(checks: dict[str, Check], kept: KeptRanking, remaker: _Remaker) -> None:
+    for check in checks.values():
+        check.n_checked += 1
+    for name, found in _problems(kept, remaker):
+        checks[name].fail(f"row {kept.seq}, event {kept.ranking.request.event_id[:60]}: {found}")
+
+
+def _problems(kept: KeptRanking, remaker: _Remaker) -> Iterator[Problem]:
+    ranking = kept.ranking
+    pmf, offered = ranking.pmf, set(ranking.request.offered)
+    # Written so that NaN fails each comparison.
+    if not (min(pmf) >= 0.0 and abs(sum(pmf) - 1.0) <= SUM_TOLERANCE):
+        yield "rank pmf", f"pmf sums to {sum(pmf)!r}, least entry {min(pmf)!r}"
+    if any(probability for place, probability in enumerate(pmf) if place not in offered):
+        yield "rank pmf", "an excluded action has a probability"
+    if kept.propensity != ranking.propensity:
+        yield "rank pmf", f"propensity is {kept.propensity!r}, the pmf says {ranking.propensity!r}"
+    yield from _draw_problems(ranking, remaker.salt)
+    yield from _again_problems(ranking, remaker)
+    yield from _reward_problems(kept, remaker)
+
+
+def _draw_problems(ranking: Ranking, salt: bytes) -> Iterator[Problem]:
+    event, rules = ranking.request.event_id, ranking.rules
+    group = group_of(event, rules, campaign=ranking.campaign, salt=salt)
+    if group is not ranking.group:
+        yield "rank draw", f"group is {ranking.group.value!r}, its position says {group.value!r}"
+    position = draw_position(event, campaign=ranking.campaign, salt=salt)
+    drawn = draw(ranking.pmf, position) if any(p > 0.0 for p in ranking.pmf) else None
+    if drawn != ranking.chosen:
+        yield "rank draw", f"action {ranking.chosen} was drawn, position {position!r} draws {drawn}"
+
+
+def _again_problems(ranking: Ranking, remaker: _Remaker) -> Iterator[Problem]:
+    try:
+        gap = float(np.max(np.abs(remaker.pmf(ranking) - np.array(ranking.pmf))))
+        if not gap <= RECOMPUTED_TOLERANCE:
+            yield "rank again", f"pmf differs by {gap:.3g} from the recomputed one"
+    except EngineError as error:
+        yield "rank again", f"cannot be made again: {error}"
+
+
+def _reward_problems(kept: KeptRanking, remaker: _Remaker) -> Iterator[Problem]:
+    is_matured = kept.state == State.MATURED
+    if is_matured != (kept.matured is not None) or is_matured != (kept.reward is not None):
+        yield "rank reward", f"state is {kept.state!r} with reward {kept.reward!r}"
+    elif kept.reward is not None:
+        worth = kept.ranking.rules.reward_of(remaker.values_in_time(kept.ranking.request.event_id))
+        if kept.reward != worth:
+            yield "rank reward", f"reward is {kept.reward!r}, what was reported in time is worth {worth!r}"
+
+
+def _check_training(check: Check, connection: sqlite3.Connection, campaign: str) -> None:
+    taught = 'SELECT "group" FROM rankings WHERE campaign = ? AND matured <= ?'
+    query = "SELECT snapshot, n_learned, watermark FROM ranking_snapshots WHERE campaign = ? ORDER BY number"
+    for name, n_learned, watermark in connection.execute(query, (campaign,)).fetchall():
+        check.n_checked += 1
+        try:
+            snapshot = load(connection, name)
+        except BrokenSnapshot as error:
+            check.fail(str(error))
+            continue
+        if (snapshot.n_learned, snapshot.watermark) != (n_learned, watermark):
+            check.fail(f"snapshot {name}: its row and its bytes do not tell the same counters")
+        n_rows = sum(teaches(group) for (group,) in connection.execute(taught, (campaign, snapshot.watermark)))
+        if n_rows != snapshot.n_learned:
+            check.fail(f"snapshot {name} learned {snapshot.n_learned} events, there are {n_rows} up to its watermark")
+
+
+def _chained(connection: sqlite3.Connection) -> Iterator[tuple[int, bytes, tuple[Any, ...]]]:
+    query = f"SELECT seq, chain, {', '.join(RANKED)} FROM rankings WHERE seq > ? ORDER BY seq LIMIT {AT_ONCE}"  # noqa: S608
+    after = -(1 << 62)
+    while rows := connection.execute(query, (after,)).fetchall():
+        for row in rows:
+            yield row[0], row[1], row[2:]
+        after = rows[-1][0]
