@@ -1,13 +1,18 @@
-"""The only place where the wall clock and fresh ids are read; everything else has them passed in."""
+"""The only place where clocks and fresh ids are read; everything else has them passed in."""
 
 from __future__ import annotations
 
+import secrets
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
 """Says what time it is, with a zone."""
+
+Timer = Callable[[], float]
+"""Seconds from some moment on: only differences mean anything."""
 
 NewId = Callable[[], str]
 """Makes an id that was never used before."""
@@ -18,6 +23,16 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
+def system_timer() -> float:
+    """Seconds of a clock that never goes back."""
+    return time.perf_counter()
+
+
 def random_id() -> str:
     """32 hex digits that nobody has used."""
     return uuid.uuid4().hex
+
+
+def random_secret() -> str:
+    """64 hex digits that nobody can guess: 256 bits of the operating system's randomness."""
+    return secrets.token_hex(32)

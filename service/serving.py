@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bandit.engine import Engine
-from service.clock import Clock, NewId, random_id, system_clock
+from service.clock import Clock, NewId, Timer, random_id, system_clock, system_timer
+from service.explaining import Explainer
+from service.metrics import Tallies
+from service.rankings.trainer import Rankings
+from service.retention import Retention, retention_of
 from service.settings import Settings
 from service.store import Log, Store
 from service.trainer import Trainer, engine_for
+from service.webhooks.digester import Digester
 
 logger = logging.getLogger("manyarm")
 ROWS_PER_STEP = 2000
@@ -21,8 +26,18 @@ class Serving:
 
     Args:
         store, log: where decisions go.
-        clock, new_id: passed in, so that tests decide what time it is.
+        clock, new_id, timer: passed in, so that tests decide what time it is.
         settings: of this installation.
+
+    Attributes:
+        digester: reads what mail providers sent, where the trainer runs in this process.
+        rankings: the loop of Azure Personalizer's calls.
+        tallies: what is counted as it happens; `serving.tallies.add(name, *labels)` for a counter of service/metrics.py.
+        first_seq: the last row that stood in the log when this process began.
+        last_error: what was wrong with the trainer's last step; None where it went well.
+        last_step_at: when the trainer's last step went well.
+        pause: between two steps of the trainer; None where it does not run in this process.
+        is_draining: whether the process was asked to stop.
     """
 
     def __init__(
@@ -32,45 +47,80 @@ class Serving:
         *,
         clock: Clock = system_clock,
         new_id: NewId = random_id,
+        timer: Timer = system_timer,
         settings: Settings | None = None,
     ) -> None:
         self.store = store
         self.log = log
         self.clock = clock
         self.new_id = new_id
+        self.timer = timer
         self.settings = settings or Settings()
         self.engine: Engine = engine_for(store, log)
+        self.explainer = Explainer(store, log)
+        self.rankings = Rankings(store, log.campaign.id, self.settings)
+        self.tallies = Tallies()
+        self.first_seq = store.last_seq()
         self.last_error: str | None = None
+        self.last_step_at: datetime | None = None
+        self.pause: timedelta | None = None
+        self.is_draining = False
+        self.digester = Digester(store)
         self._trainer = Trainer(store, log)
+        self._retention = Retention(store, log, retention_of(log, self.settings))
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def train_every(self, pause: timedelta) -> None:
         """Start the trainer in its own thread: a step, then a pause, until `stop`."""
+        self.pause = pause
         self._thread = threading.Thread(target=self._train, args=(pause.total_seconds(),), name="manyarm-trainer")
         self._thread.start()
+        self.digester.start()
+
+    def drain(self) -> None:
+        """Begin to stop: /readyz says so, answers ask callers to come back elsewhere, and the trainer begins no new step."""
+        self.is_draining = True
+        self._stop.set()
 
     def stop(self) -> None:
-        """Let the trainer finish its step, then stop it."""
+        """Let the trainer finish its step, and the digester its events, then stop them."""
         self._stop.set()
+        self.digester.stop()
         if self._thread:
             self._thread.join()
 
     def train(self) -> bool:
         """One step of the trainer; swaps the engine if there is a new snapshot. Returns whether rows may be left."""
-        training = self._trainer.step(self.clock(), most=ROWS_PER_STEP)
+        training = self._trainer.step(self.clock(), most=ROWS_PER_STEP, is_wanted=lambda: not self._stop.is_set())
         self._swap()
-        self.last_error = None
-        return training.n_learned >= ROWS_PER_STEP
+        for receipt in self._retention.step(self.clock(), self.new_id):
+            logger.info(
+                "%d rows were old enough to be erased", receipt.n_decisions, extra={"erasure": receipt.erasure_id}
+            )
+        rankings = self.rankings.train(self.clock(), most=ROWS_PER_STEP)
+        self.last_error, self.last_step_at = None, self.clock()
+        self.tallies.add("trainer_steps")
+        return max(training.n_learned, rankings.n_learned) >= ROWS_PER_STEP
+
+    def take_up(self) -> None:
+        """Serve what is promoted now, without waiting for the trainer's next step."""
+        self._swap()
 
     def _swap(self) -> None:
-        """Serve what is promoted now, whoever promoted it."""
-        if self._is_outdated():
-            self.engine = engine_for(self.store, self.log)
+        """Serve what is promoted now, whoever promoted it, and use the newest key of customers, whoever made it."""
+        self.store.reload_keys()
+        before = self.snapshot
+        if before == self._trainer.serving_name() and self.engine.secret == self.store.secret:
+            return
+        self.engine = engine_for(self.store, self.log)
+        if self.snapshot != before:
+            logger.info("what serves has changed", extra={"snapshot": self.snapshot or "none"})
 
-    def _is_outdated(self) -> bool:
-        serving = self.engine.served.snapshot if self.engine.served else None
-        return serving != self._trainer.serving_name()
+    @property
+    def snapshot(self) -> str | None:
+        """Id of the snapshot that decides; None where choices are random."""
+        return self.engine.served.snapshot if self.engine.served else None
 
     def _train(self, pause: float) -> None:
         more = False
@@ -82,4 +132,5 @@ class Serving:
             except Exception as error:
                 # Whatever it was, deciding goes on with what serves, and /readyz says what is wrong.
                 self.last_error, more = str(error), False
-                logger.exception("training failed; what served goes on serving")
+                self.tallies.add("trainer_errors")
+                logger.exception("training failed; what served goes on serving", extra={"error": str(error)})

@@ -6,6 +6,7 @@ A campaign says what may be said; settings say how this machine runs it. A varia
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class Setting:
         usual: the value where nobody gives one, as it would be written; None for none.
         meaning: one sentence for the docs.
         is_secret: never shown, never logged.
+        choices: what a text may be; empty for anything.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Setting:
     usual: str | None
     meaning: str
     is_secret: bool = False
+    choices: tuple[str, ...] = ()
 
     @property
     def variable(self) -> str:
@@ -52,6 +55,78 @@ class Setting:
 SETTINGS: tuple[Setting, ...] = (
     Setting("db", "text", "manyarm.db", "The database file."),
     Setting("campaign", "text", "campaign.toml", "The campaign file."),
+    Setting("require_keys", "boolean", None, "Whether requests need an API key. Not given: as soon as there is one."),
+    Setting(
+        "allowed_hosts", "text", None, "Names the service is called by, with commas between. On loopback: its own."
+    ),
+    Setting("rate_limit", "number", None, "Decisions a second for each API key. Not given: no limit."),
+    Setting("largest_body", "integer", "4194304", "Bytes of a request's body, NDJSON batches excepted."),
+    Setting("hsts", "boolean", "false", "Whether browsers are told to come by HTTPS only: true behind a TLS proxy."),
+    Setting("docs_page", "boolean", "true", "Whether /docs is there. It loads Swagger UI from a public CDN."),
+    Setting("host", "text", "127.0.0.1", "The address to listen on; the usual one is reached from this machine only."),
+    Setting("port", "integer", "8080", "The port to listen on."),
+    Setting("drain", "duration", "30s", "After SIGTERM the process has so long to answer what it accepted."),
+    Setting(
+        "drain_notice",
+        "duration",
+        "1s",
+        "Of that, so long /readyz says 503 while requests are still accepted; let it be longer than a load balancer's pause.",
+    ),
+    Setting(
+        "deferred_for", "duration", "7d", "A deferred decision that nobody reports as sent within this time expires."
+    ),
+    Setting(
+        "retention", "duration", None, "Rows older than this are erased, where the campaign's [privacy] does not say."
+    ),
+    Setting("least_free_disk", "number", "100", "Megabytes; with less free on the database's disk /readyz says 503."),
+    Setting(
+        "log_format",
+        "text",
+        "text",
+        "How lines on standard error look: `text` for people, `json` for machines.",
+        choices=("text", "json"),
+    ),
+    Setting(
+        "log_level",
+        "text",
+        "info",
+        "The least important lines that are written.",
+        choices=("debug", "info", "warning", "error"),
+    ),
+    Setting("personalizer_wait", "duration", "10m", "How long rewards and activations of a ranking count."),
+    Setting(
+        "personalizer_floor",
+        "number",
+        "0.2",
+        "Share of each ranking's pmf that is spread evenly over the actions on offer.",
+    ),
+    Setting(
+        "personalizer_policy",
+        "text",
+        "squarecb",
+        "What turns expected rewards of a ranking into probabilities.",
+        choices=("squarecb", "epsilon-greedy", "softmax", "uniform"),
+    ),
+    Setting("personalizer_random", "number", "0", "Share of the rankings that are drawn evenly, whatever was learned."),
+    Setting("personalizer_control", "number", "0", "Share of the rankings that get the first action, for comparison."),
+    Setting("personalizer_default_reward", "number", "0", "The reward of a ranking for which none came in time."),
+    Setting(
+        "personalizer_aggregation",
+        "text",
+        "earliest",
+        "Which of several rewards of one ranking counts.",
+        choices=("earliest", "sum"),
+    ),
+    Setting("webhook_brevo_secret", "text", None, "Bearer token of Brevo's webhook.", is_secret=True),
+    Setting("webhook_customerio_key", "text", None, "Signing key of Customer.io's webhook.", is_secret=True),
+    Setting("webhook_mailgun_key", "text", None, "HTTP webhook signing key of Mailgun.", is_secret=True),
+    Setting("webhook_postmark_secret", "text", None, "Password or token of Postmark's webhook.", is_secret=True),
+    Setting("webhook_resend_secret", "text", None, "Signing secret of Resend's webhook, whsec_...", is_secret=True),
+    Setting("webhook_sendgrid_public_key", "text", None, "Verification key of SendGrid's event webhook, base64."),
+    Setting("webhook_ses_certificate", "text", None, "Certificate in PEM with which SNS signs what SES tells."),
+    Setting("webhook_ses_topic_arn", "text", None, "The one SNS topic whose messages are taken."),
+    Setting("webhook_tolerance", "duration", "1h", "A webhook that was signed longer ago is refused."),
+    Setting("log_requests", "boolean", "false", "One line a request; it costs throughput."),
 )
 """Every setting there is. A new one is a line here; docs/settings.md is held to it by a test."""
 
@@ -158,6 +233,8 @@ def _parsed(setting: Setting, found: object) -> Value:
         return None
     wanted, parse = KINDS[setting.kind]
     value = parse(found)
+    if setting.choices and value not in setting.choices:
+        value, wanted = None, f"one of {', '.join(setting.choices)}"
     if value is None:
         said = "a secret that cannot be one" if setting.is_secret else shown(found)
         raise ValueError(f"{setting.name} (variable {setting.variable}) is {said}, need {wanted}")
@@ -188,7 +265,11 @@ def _boolean(found: object) -> bool | None:
 
 
 def _duration(found: object) -> timedelta | None:
-    return parse_window(found) if isinstance(found, str) else None
+    """As windows are written, and seconds, of which none are allowed too."""
+    if not isinstance(found, str):
+        return None
+    seconds = re.fullmatch(r"(\d{1,6})s", found)
+    return timedelta(seconds=int(seconds[1])) if seconds else parse_window(found)
 
 
 KINDS: Mapping[str, tuple[str, Callable[[object], Value]]] = MappingProxyType(
@@ -197,7 +278,7 @@ KINDS: Mapping[str, tuple[str, Callable[[object], Value]]] = MappingProxyType(
         "integer": ("a whole number from 0 on", _integer),
         "number": ("a number from 0 on", _number),
         "boolean": ("true or false", _boolean),
-        "duration": ("a duration such as 90m, 72h or 7d", _duration),
+        "duration": ("a duration such as 30s, 90m, 72h or 7d", _duration),
     }
 )
 """What a value may be: in words, and how it is read; None says it cannot be one."""

@@ -17,6 +17,8 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from bandit.errors import UnusableStore
+from service.clock import Timer, system_timer
+from service.commits import Commits
 
 Result = TypeVar("Result")
 Operation = Callable[[sqlite3.Connection], Result]
@@ -60,9 +62,17 @@ class Writer:
     Args:
         connect: opens that connection, inside the writer's thread.
         insert: stores many rows in one go and returns what was wrong with each, None for nothing.
+        timer: measures how long commits take.
+
+    Attributes:
+        commits: what they were like.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], insert: BulkInsert) -> None:
+    def __init__(
+        self, connect: Callable[[], sqlite3.Connection], insert: BulkInsert, timer: Timer = system_timer
+    ) -> None:
+        self.commits = Commits()
+        self._timer = timer
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._connect = connect
         self._insert = insert
@@ -92,6 +102,11 @@ class Writer:
         self._put(_Waiting(future, row=row, loop=loop))
         return future
 
+    @property
+    def n_waiting(self) -> int:
+        """Writes that wait for the next commit."""
+        return self._queue.qsize()
+
     def close(self) -> None:
         """Write what waits, then stop."""
         self._is_closed = True
@@ -109,7 +124,9 @@ class Writer:
         while is_open:
             batch, is_open = self._take()
             if batch:
-                _commit(connection, batch, self._insert)
+                started = self._timer()
+                error = _commit(connection, batch, self._insert)
+                self.commits.note(len(batch), self._timer() - started, error)
                 _tell_all(batch)
         connection.close()
 
@@ -125,7 +142,8 @@ class Writer:
         return batch, False
 
 
-def _commit(connection: sqlite3.Connection, batch: list[_Waiting], insert: BulkInsert) -> None:
+def _commit(connection: sqlite3.Connection, batch: list[_Waiting], insert: BulkInsert) -> sqlite3.Error | None:
+    """All that waits in one transaction; returns what the database had against it."""
     rows = [waiting for waiting in batch if waiting.operation is None]
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -141,6 +159,8 @@ def _commit(connection: sqlite3.Connection, batch: list[_Waiting], insert: BulkI
             connection.execute("ROLLBACK")
         for waiting in batch:
             waiting.error = _unusable(error)
+        return error
+    return None
 
 
 def _apply(connection: sqlite3.Connection, waiting: _Waiting, operation: Operation[Any]) -> None:

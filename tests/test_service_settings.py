@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import click
 import pytest
+from click.testing import CliRunner
 
 import service.settings
 from bandit.errors import InvalidSettings
+from service.cli import main
+from service.commands.options import db_option
+from service.commands.settings_option import settings_option
 from service.settings import KINDS, SETTINGS, Setting, Settings, read_settings
 
 
@@ -76,3 +81,46 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, table, text):
 def test_every_usual_value_can_be_read_and_every_meaning_is_a_sentence():
     assert len(Settings()) == len(SETTINGS)
     assert all(one.meaning.endswith(".") for one in SETTINGS)
+
+
+@click.command()
+@db_option
+@click.option("--port", type=int, default=8080)
+@settings_option
+def shown(db, port, settings):
+    click.echo(f"{db} {port} {settings.text('db')}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "expected"),
+    [
+        ([], None, "file.db 9000 file.db"),
+        ([], "variable.db", "variable.db 9000 variable.db"),
+        (["--db", "option.db", "--port", "7"], "variable.db", "option.db 7 variable.db"),
+    ],
+)
+def test_an_option_wins_over_a_variable_and_that_over_the_file(tmp_path, arguments, variable, expected):
+    (tmp_path / "settings.toml").write_text('db = "file.db"\nport = 9000\n')
+    command = ["--settings", str(tmp_path / "settings.toml"), *arguments]
+    found = CliRunner().invoke(shown, command, env={"MANYARM_DB": variable}, catch_exceptions=False)
+    assert found.output.strip() == expected
+
+
+def test_without_a_file_options_have_their_usual_values_or_those_of_variables():
+    found = CliRunner().invoke(shown, [], env={"MANYARM_PORT": "9001"}, catch_exceptions=False)
+    assert found.output.strip() == "manyarm.db 9001 manyarm.db"
+
+
+def test_check_names_every_value_that_cannot_be_one(tmp_path, worlds):
+    (tmp_path / "campaign.toml").write_text(worlds.toml(worlds.document()))
+    (tmp_path / "settings.toml").write_text('drain = "soon"\nlog_format = "xml"\nprot = 80\n')
+    command = ["check", str(tmp_path / "campaign.toml"), "--settings", str(tmp_path / "settings.toml")]
+    found = CliRunner().invoke(main, command)
+    assert found.exit_code == 2
+    for said in ("'soon', need a duration", "'xml', need one of text, json", "no setting is called 'prot'; 'port' is"):
+        assert said in found.stderr
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0s", 0), ("30s", 30), ("2m", 120)])
+def test_durations_may_be_seconds_and_none(text, seconds):
+    assert Settings({"drain_notice": text}).pause("drain_notice") == timedelta(seconds=seconds)

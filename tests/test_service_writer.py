@@ -156,7 +156,7 @@ def test_a_failing_operation_takes_back_its_own_changes_and_no_others(store, log
 
     assert asyncio.run(write_all()) == [1, error, 1, None]
     names = {name for (name,) in store.reader().execute("SELECT name FROM keys")}
-    assert names == {"salt", "secret", "before", "after"}
+    assert names == {"salt", "secret", "receipts", "before", "after"}
     assert ids(store, log) == ["d0"]
 
 

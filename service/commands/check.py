@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from math import ceil
 from pathlib import Path
@@ -11,9 +12,11 @@ import click
 from bandit.campaign import Campaign
 from bandit.errors import InvalidCampaign
 from bandit.group import Group
+from bandit.limits import Limits
 from evaluation.power import Comparison, least_control_share, smallest_lift
 from service.checked_campaign import checked_campaign
 from service.commands.options import answer, json_option
+from service.settings import read_settings
 
 AMPLE_LIST, USUAL_BASE = 1_000_000, 0.04
 """Customers, and rewards a send, where nothing better is known: a control group that is too small for these is too small."""
@@ -31,13 +34,21 @@ PLAUSIBLE_LIFT = 0.1
     "--base", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=USUAL_BASE, show_default=True,
     help="Share of sends that are rewarded as things are.",
 )  # fmt: skip
+@click.option(
+    "--settings", "settings", type=click.Path(path_type=Path),
+    help="Check this file of settings and the MANYARM_ variables too.",
+)  # fmt: skip
 @json_option
 @click.pass_context
-def check(ctx: click.Context, campaign: Path, list_size: int, base: float, as_json: bool) -> None:
+def check(
+    ctx: click.Context, campaign: Path, list_size: int, base: float, settings: Path | None, as_json: bool
+) -> None:
     """Report every fault of CAMPAIGN: the key, what was found, what would be right.
 
     Warns where the control group is too small to show a lift of 10 % on --list customers.
     """
+    if settings:
+        read_settings(os.environ, settings)
     try:
         found = checked_campaign(campaign)
     except InvalidCampaign as error:
@@ -59,9 +70,23 @@ def _summary(campaign: Campaign, warnings: list[str]) -> str:
         f"  groups    {shares}",
         f"  policy    {campaign.policy.name}, floor {campaign.policy.floor:g}",
         f"  wear-out  {_wear_out(campaign)}",
+        f"  limits    {_limits(campaign.limits)}",
         f"  content   {campaign.content_hash}",
     ]
     return "\n".join(lines + [f"  warning   {text}" for text in warnings])
+
+
+def _limits(limits: Limits | None) -> str:
+    if limits is None:
+        return "none"
+    caps = [f"at most {cap.most} in {cap.within / timedelta(days=1):g} days" for cap in limits.caps]
+    night = limits.quiet_hours
+    quiet = [f"quiet from {_clock(night.start)} to {_clock(night.end)}"] if night else []
+    return ", ".join(caps + quiet)
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 def _wear_out(campaign: Campaign) -> str:

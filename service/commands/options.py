@@ -26,6 +26,10 @@ db_option = click.option(
     "--db", type=click.Path(path_type=Path), default=Path("manyarm.db"), show_default=True, envvar="MANYARM_DB",
     help="The database file; made where it is missing.",
 )  # fmt: skip
+existing_db_option = click.option(
+    "--db", type=click.Path(path_type=Path), default=Path("manyarm.db"), show_default=True, envvar="MANYARM_DB",
+    help="The database file, which must be there.",
+)  # fmt: skip
 campaign_option = click.option(
     "--campaign", type=click.Path(path_type=Path), default=Path("campaign.toml"), show_default=True,
     envvar="MANYARM_CAMPAIGN", help="The campaign file.",
@@ -57,14 +61,21 @@ def now_or(at: datetime | None) -> datetime:
     return at or system_clock()
 
 
+def note(message: str) -> None:
+    """Something a person should know, on standard error."""
+    click.echo(f"manyarm: {message}", err=True)
+
+
 @contextmanager
-def opened(db: Path, campaign: Path, at: datetime | None = None) -> Iterator[tuple[Store, Log]]:
+def opened(
+    db: Path, campaign: Path, at: datetime | None = None, say: Callable[[str], None] = note
+) -> Iterator[tuple[Store, Log]]:
     """The store and the campaign's log in it; says so where the campaign changed and a new log begins."""
     read = checked_campaign(campaign)
     with Store(db) as store:
         log = store.open_log(read, now_or(at))
         if log.replaces:
-            note(
+            say(
                 f"{campaign} changed: its content is {read.content_hash}, the log so far was made under {log.replaces}. "
                 "A new log begins in the same database; the old one stays as it is, and putting the old file back goes "
                 "on with it. Learning starts afresh."
@@ -79,11 +90,6 @@ def existing(db: Path) -> Iterator[Store]:
         raise click.UsageError(f"{db}: no such database. Name one with --db; `manyarm decide` and `serve` make one.")
     with Store(db) as store:
         yield store
-
-
-def note(message: str) -> None:
-    """Something a person should know, on standard error."""
-    click.echo(f"manyarm: {message}", err=True)
 
 
 def answer(document: object, text: str, *, as_json: bool) -> None:
@@ -141,6 +147,13 @@ def given_options(context: click.Context) -> list[click.Parameter]:
     """Options that stand on the command line, not those with their usual value."""
     source = context.get_parameter_source
     return [one for one in context.command.params if source(str(one.name)) is ParameterSource.COMMANDLINE]
+
+
+@contextmanager
+def advancing(length: int, label: str) -> Iterator[Callable[[int], None]]:
+    """A progress bar for work that tells how much more of it is done."""
+    with click.progressbar(length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+        yield bar.update
 
 
 @contextmanager

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import socket
 from datetime import timedelta
 from pathlib import Path
 
 import click
-import uvicorn
 
 from bandit.campaign import Campaign
 from service.app import create_app
-from service.commands.options import campaign_option, db_option, note, opened
+from service.clock import system_clock
+from service.commands.options import campaign_option, db_option, opened
+from service.commands.settings_option import settings_option
+from service.door_rules import rules_of
+from service.draining import DrainingServer
+from service.keys_table import list_keys
+from service.logs import write_logs
 from service.serving import Serving
-from service.settings import read_settings
+from service.settings import Settings
+from service.store import Store
 
 USUAL_PAUSE = timedelta(minutes=1)
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_log = logging.getLogger("manyarm")
 
 
 @click.command(epilog="Example:  manyarm serve --port 8080")
@@ -30,22 +36,22 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
     help="Pause between two steps of the trainer; 0 for no trainer in this process. Where it is not given, the campaign's "
     "learn_every, or 60 seconds.",
 )  # fmt: skip
-@click.option(
-    "--settings", "settings_file", type=click.Path(path_type=Path),
-    help="A TOML file of settings; MANYARM_ variables win over it.",
-)  # fmt: skip
-def serve(
-    db: Path, campaign: Path, host: str, port: int, learn_every: float | None, settings_file: Path | None
-) -> None:
+@settings_option
+def serve(db: Path, campaign: Path, host: str, port: int, learn_every: float | None, settings: Settings) -> None:
     """Answer decisions over HTTP, durably: an answer is given after it is on disk."""
-    settings = read_settings(os.environ, settings_file)
-    if host not in LOOPBACK:
-        note(f"listening on {host}: whoever reaches this address can decide and record. There are no API keys yet.")
-    with _listening(host, port) as listener, opened(db, campaign) as (store, log):
+    write_logs(settings)
+    rules = rules_of(settings, host)
+    with _listening(host, port) as listener, opened(db, campaign, say=_log.warning) as (store, log):
+        if not rules.is_local:
+            _require_a_key(store, host, db)
         serving = Serving(store, log, settings=settings)
-        app = create_app(serving, train_every=pause_of(log.campaign, learn_every))
-        note(f"campaign {log.campaign.id} from {campaign}, log in {db}; http://{host}:{listener.getsockname()[1]}/docs")
-        uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
+        app = create_app(serving, train_every=pause_of(log.campaign, learn_every), rules=rules)
+        port = listener.getsockname()[1]
+        _log.info("campaign %s from %s, log in %s; http://%s:%s/docs", log.campaign.id, campaign, db, host, port)
+        try:
+            DrainingServer(app, serving).run(sockets=[listener])
+        finally:
+            serving.stop()
 
 
 def pause_of(campaign: Campaign, seconds: float | None) -> timedelta | None:
@@ -53,6 +59,21 @@ def pause_of(campaign: Campaign, seconds: float | None) -> timedelta | None:
     if seconds is None:
         return campaign.learn_every or USUAL_PAUSE
     return timedelta(seconds=seconds) if seconds else None
+
+
+def _require_a_key(store: Store, host: str, db: Path) -> None:
+    """Refuse to let others connect to a service that anybody could use, or nobody.
+
+    Raises:
+        UsageError: if there is no key that is valid now.
+    """
+    now = system_clock()
+    if not any(key.state(now) == "valid" for key in list_keys(store.reader())):
+        raise click.UsageError(
+            f"others can connect to {host or 'every address of this machine'}, and {db} has no valid API key. Make one for "
+            f"whoever decides, `manyarm key create --db {db} --name mailer --scope decide --scope record`, and start "
+            "again; or leave --host out, and only this machine can connect."
+        )
 
 
 def _listening(host: str, port: int) -> socket.socket:
