@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from bandit.context import ContextValue
 from bandit.dimension import Dimension
 from bandit.group import Groups
+from bandit.limits import Limits
+from bandit.privacy import Privacy
 from bandit.reward import RewardSpec
 from bandit.schema import Schema
 from bandit.wear_out import WearOut
@@ -40,9 +43,9 @@ class LearnerSpec:
 class Campaign:
     """A checked campaign; make one with `bandit.load_campaign` or `bandit.read_campaign`.
 
-    `content_hash` covers what the file says and not how it is laid out: comments, spaces and the order of keys do not
-    change it, everything else begins a new log. `wear_out` and `learn_every`, the time between two steps of the trainer,
-    are None where the file does not ask for them.
+    `content_hash` covers what the file says and not how it is laid out: comments, spaces, the order of keys and
+    `[privacy].retention` do not change it, everything else begins a new log. `wear_out` and `learn_every`, the time
+    between two steps of the trainer, are None where the file does not ask for them.
     """
 
     id: str
@@ -57,11 +60,22 @@ class Campaign:
     content_hash: str = ""
     toml: str = field(default="", repr=False)
     learn_every: timedelta | None = None
+    privacy: Privacy = field(default_factory=Privacy)
+    limits: Limits | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Number of arms of each dimension."""
         return tuple(len(dimension.arms) for dimension in self.dimensions)
+
+    def send_at(self, values: Mapping[str, ContextValue], at: datetime) -> datetime | None:
+        """When a message decided at `at` may go out, in UTC; None for at once; see `bandit.limits.Limits.send_at`."""
+        return self.limits.send_at(values, at, home=self.timezone) if self.limits else None
+
+    @property
+    def has_caps(self) -> bool:
+        """Whether a customer may get only so many messages."""
+        return self.limits is not None and bool(self.limits.caps)
 
     def choice_of(self, picks: Sequence[int]) -> dict[str, str]:
         """Arm ids by dimension for a tuple of positions."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from zoneinfo import available_timezones
@@ -16,13 +17,28 @@ from bandit.dimension import Dimension
 from bandit.errors import InvalidCampaign
 from bandit.fault import Fault, Reader, is_number
 from bandit.group import Groups
+from bandit.limits import read_limits
+from bandit.privacy import read_privacy, refuse_consent_without_control, without_retention
 from bandit.reward import RewardSpec, parse_window
 from bandit.schema import BooleanField, CategoricalField, ContextField, NumericField, Schema
 from bandit.wear_out import LONGEST, SHORTEST, WearOut
 
 WIDEST = 1e15
 LONGEST_PAUSE = timedelta(days=30)
-SECTIONS = ("campaign", "context", "reward", "groups", "policy", "learner", "wear_out", "dimension")
+SECTIONS = (
+    "campaign",
+    "context",
+    "reward",
+    "groups",
+    "policy",
+    "learner",
+    "wear_out",
+    "privacy",
+    "limits",
+    "dimension",
+)
+MARKS = ("protected", "personal", "required")
+"""What may be said of a field of any kind."""
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
@@ -67,13 +83,16 @@ def read_campaign(text: str, *, source: str = "campaign.toml") -> Campaign:
     dimensions = read_dimensions(root.tables("dimension"), schema, faults)
     groups = _groups(root.table("groups"), dimensions)
     wear_out = _wear_out(root.table("wear_out")) if "wear_out" in root.names() else None
+    privacy = read_privacy(root.table("privacy"), schema)
+    limits = read_limits(root.table("limits"), schema) if "limits" in root.names() else None
+    refuse_consent_without_control(privacy, groups, faults)
     root.refuse_the_rest(SECTIONS)
     _refuse_rules_between_independent_dimensions(policy, dimensions, faults)
     if faults:
         raise InvalidCampaign(faults, source)
-    content_hash = content_hash_of(tables)
+    content_hash = content_hash_of(without_retention(tables))
     parts = (campaign_id, schema, dimensions, reward, groups, policy, learner, timezone, wear_out, content_hash, text)
-    return Campaign(*parts, learn_every=learn_every)
+    return Campaign(*parts, learn_every=learn_every, privacy=privacy, limits=limits)
 
 
 def content_hash_of(tables: dict[str, object]) -> str:
@@ -126,15 +145,16 @@ def _schema(table: Reader) -> Schema:
 
 def _field(name: str, table: Reader) -> ContextField | None:
     kind = table.text("kind", wanted="categorical, numeric or boolean")
-    protected = table.boolean("protected", default=False)
+    personal = table.boolean("personal", default=False)
+    protected = table.boolean("protected", default=False) or personal
     required = table.boolean("required", default=False)
     if kind == "categorical":
-        return _categorical(name, table, protected=protected, required=required)
+        return replace(_categorical(name, table, protected=protected, required=required), personal=personal)
     if kind == "numeric":
-        return _numeric(name, table, protected=protected, required=required)
+        return replace(_numeric(name, table, protected=protected, required=required), personal=personal)
     if kind == "boolean":
-        table.refuse_the_rest(("kind", "protected", "required"))
-        return BooleanField(name, protected, required)
+        table.refuse_the_rest(("kind", *MARKS))
+        return BooleanField(name, protected, required, personal)
     if kind:
         table.fault("kind", kind, "categorical, numeric or boolean")
     return None
@@ -145,13 +165,13 @@ def _categorical(name: str, table: Reader, *, protected: bool, required: bool) -
     values = table.texts("values", wanted='a list of texts such as ["new", "active"]')
     if not is_given and not protected:
         table.fault("values", None, "the list of values, so that a typo is refused by name")
-    table.refuse_the_rest(("kind", "values", "protected", "required"))
+    table.refuse_the_rest(("kind", "values", *MARKS))
     return CategoricalField(name, values, protected, required)
 
 
 def _numeric(name: str, table: Reader, *, protected: bool, required: bool) -> NumericField:
     found = table.take("range")
-    table.refuse_the_rest(("kind", "range", "protected", "required"))
+    table.refuse_the_rest(("kind", "range", *MARKS))
     if (
         isinstance(found, list)
         and len(found) == 2

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bandit.draw import position_of
+from bandit.draw import position_of, positions_of
 
 
 class Group(StrEnum):
@@ -46,7 +46,19 @@ class Groups:
         """
         if not (self.control or self.random):
             return Group.LEARNER
-        position = position_of(campaign, customer_id, salt=salt)
+        return self._at(position_of(campaign, customer_id, salt=salt))
+
+    def groups_of(self, customer_ids: Sequence[str], *, campaign: str, salt: bytes) -> list[Group]:
+        """The group of each of many customers.
+
+        >>> Groups(random=1.0).groups_of(["ann"], campaign="contest", salt=b"pepper")
+        [<Group.RANDOM: 'random'>]
+        """
+        if not (self.control or self.random):
+            return [Group.LEARNER] * len(customer_ids)
+        return [self._at(position) for position in positions_of(campaign, customer_ids, salt=salt).tolist()]
+
+    def _at(self, position: float) -> Group:
         if position < self.control:
             return Group.CONTROL
         return Group.RANDOM if position >= 1.0 - self.random else Group.LEARNER

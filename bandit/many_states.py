@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from bandit.arrays import BoolArray, FloatArray
 from bandit.compiled import CompiledScorer, blocks_of
 from bandit.context import EncodedContext
+from bandit.context_columns import ContextColumns
 from bandit.estimates import Estimates
 from bandit.learner import Scorer
 from bandit.plain_scorer import PlainScorer
@@ -38,15 +40,10 @@ class ManyStates:
     """
 
     def __init__(self, scorer: CompiledScorer, contexts: Sequence[EncodedContext]) -> None:
-        tables, n = scorer.tables, len(contexts)
-        self._scorer, self._pairs = scorer, tables.pairs
-        self._blocks = blocks_of(tables.sizes)
-        self._linear = np.repeat(tables.constant[None], n, axis=0)
-        indices = np.array([context.indices for context in contexts], dtype=np.int64).reshape(n, -1)
-        weights = np.array([context.weights for context in contexts], dtype=np.float64).reshape(n, -1)
-        for active, weight in zip(indices.T, weights.T, strict=True):
-            self._linear += weight[:, None, None] * tables.context[active]
-        if scorer.worn:
+        self._scorer, self._pairs = scorer, scorer.tables.pairs
+        self._blocks = blocks_of(scorer.tables.sizes)
+        self._linear = _alone(scorer, contexts)
+        if scorer.worn and not isinstance(contexts, ContextColumns):
             scorer.worn.add_to_many(self._linear, [context.exposures for context in contexts])
         self._terms: FloatArray | float = 0.0
 
@@ -77,3 +74,23 @@ class ManyStates:
     def _picked(self, dimension: int, picks: NDArray[np.int64]) -> FloatArray:
         found: FloatArray = self._linear[np.arange(len(picks)), :, self._blocks[dimension].start + picks]
         return found
+
+
+def _alone(scorer: CompiledScorer, contexts: Sequence[EncodedContext]) -> FloatArray:
+    """Linear predictions of each customer's context, shape (n, n_models, 1 + n_arms).
+
+    A product with a sparse matrix, for it adds each row's terms in the order in which they stand: the constant first.
+    """
+    tables, n = scorer.tables, len(contexts)
+    if isinstance(contexts, ContextColumns):
+        active, weights = contexts.indices, contexts.weights
+    else:
+        active = np.array([context.indices for context in contexts], dtype=np.int64).reshape(n, -1)
+        weights = np.array([context.weights for context in contexts], dtype=np.float64).reshape(n, -1)
+    columns = np.concatenate([np.zeros((n, 1), dtype=np.int64), active + 1], axis=1)
+    values = np.concatenate([np.ones((n, 1)), weights], axis=1)
+    starts = np.arange(0, columns.size + 1, columns.shape[1])
+    terms = np.concatenate([tables.constant[None], tables.context]).reshape(1 + len(tables.context), -1)
+    rows = csr_array((values.ravel(), columns.ravel(), starts), shape=(n, len(terms)))
+    found: FloatArray = (rows @ terms).reshape(n, *tables.constant.shape)
+    return found

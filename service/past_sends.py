@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
 from bandit.decision import Decision
-from bandit.draw import customer_key
 from bandit.log import LoggedDecision
-from bandit.reward import State
+from bandit.reward import UNSENT, State
 from bandit.wear_out import PastSend
 from service.rows import stamp
 from service.store import Log, Store
@@ -18,8 +18,8 @@ from service.store import Log, Store
 MOST = 1000
 """Of one customer's sends, the latest so many count: a monitor that decides every second must not slow everybody down."""
 _arms = msgspec.json.Decoder(tuple[str, ...])
-_ROWS = """SELECT log_id, arms, decided_at, state, seq FROM decisions
-WHERE customer_key = ? AND decided_at > ? AND decided_at < ? AND seq < ? AND log_id IN ({logs})
+_ROWS = """SELECT log_id, arms, decided_at, state, seq, deferred FROM decisions
+WHERE customer_key IN ({keys}) AND decided_at > ? AND decided_at < ? AND seq < ? AND log_id IN ({logs})
 ORDER BY decided_at DESC LIMIT ?"""
 _NO_SEQ = 1 << 62
 
@@ -37,7 +37,7 @@ class Remembered(NamedTuple):
 
 
 class StoredSend(NamedTuple):
-    """An earlier send with the number of its row, and whether it was reported as not sent since."""
+    """An earlier send with the number of its row, and whether it may not have counted when it was looked at."""
 
     send: PastSend
     is_void: bool
@@ -45,14 +45,14 @@ class StoredSend(NamedTuple):
 
 
 def stored_sends(
-    store: Store, log: Log, key: str, at: datetime, *, before_seq: int = _NO_SEQ, whole: bool = True
+    store: Store, log: Log, keys: Sequence[str], at: datetime, *, before_seq: int = _NO_SEQ, whole: bool = True
 ) -> list[StoredSend]:
     """The latest sends to a customer within the window of wear-out, at most `MOST`.
 
     Args:
         store: where the logs are.
         log: the campaign's; its earlier logs count too, for the customer got those messages.
-        key: the customer's key.
+        keys: what the customer may be called, one a generation of the key.
         at: only what was decided before.
         before_seq: only rows written before the one of this number.
         whole: also those reported as not sent.
@@ -61,15 +61,16 @@ def stored_sends(
     if spec is None:
         return []
     campaigns = {other.log_id: other.campaign for other in store.logs() if other.campaign.id == log.campaign.id}
-    query = _ROWS.format(logs=", ".join(map(str, campaigns)))
-    values = (key, stamp(at - spec.window), stamp(at), before_seq, MOST)
+    query = _ROWS.format(keys=", ".join("?" * len(keys)), logs=", ".join(map(str, campaigns)))
+    values = (*keys, stamp(at - spec.window), stamp(at), before_seq, MOST)
     found = []
-    for log_id, arms, decided_at, state, seq in store.reader().execute(query, values).fetchall():
-        if whole or state != State.VOID:
+    for log_id, arms, decided_at, state, seq, deferred in store.reader().execute(query, values).fetchall():
+        if whole or state not in UNSENT:
             names = [dimension.name for dimension in campaigns[log_id].dimensions]
             choice = dict(zip(names, _arms.decode(arms), strict=False))
             send = PastSend(datetime.fromisoformat(decided_at), choice)
-            found.append(StoredSend(send, state == State.VOID, seq))
+            # A deferred one counted or not, as it had been reported as sent by then or not.
+            found.append(StoredSend(send, state == State.VOID or deferred is not None, seq))
     return found
 
 
@@ -87,10 +88,10 @@ class PastSends:
         """Earlier sends to a customer, but for those reported as not sent."""
         if self._log.campaign.wear_out is None:
             return Remembered(None)
-        key = customer_key(customer_id, secret=self._store.secret)
+        keys = self._store.customer_keys.of(customer_id)
         seen = self._store.last_seq()  # first: what is stored in between is seen too, but not counted on
-        stored = stored_sends(self._store, self._log, key, at, whole=False)
-        return Remembered([one.send for one in stored] + self._waiting.get(key, []), seen)
+        stored = stored_sends(self._store, self._log, keys, at, whole=False)
+        return Remembered([one.send for one in stored] + self._waiting.get(keys[0], []), seen)
 
     def add(self, decision: Decision) -> None:
         """A decision that was made and waits to be stored."""
@@ -105,7 +106,7 @@ def sends_before(store: Store, log: Log, row: LoggedDecision) -> list[tuple[Past
     Returns:
         each send, whether it was reported as not sent since, and whether it must have been seen.
     """
-    found = stored_sends(store, log, row.customer_key, row.decided_at, before_seq=row.seq)
+    found = stored_sends(store, log, (row.customer_key,), row.decided_at, before_seq=row.seq)
     # Where the latest were all that was looked at, which they were cannot be said afterwards.
     horizon = -1 if row.seen is None or len(found) == MOST else row.seen
     return [(one.send, one.is_void, one.seq <= horizon) for one in found]

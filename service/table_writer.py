@@ -44,6 +44,20 @@ def write_rows(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, object
         return _write_csv(draft, schema, rows) if path.suffix == ".csv" else _write_parquet(draft, schema, rows)
 
 
+def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
+    """The same for rows that come as columns."""
+    require_writable(path)
+    with replacing(path) as draft:
+        if path.suffix == ".csv":
+            return _write_csv_batches(draft, schema, batches)
+        written = 0
+        with pq.ParquetWriter(draft, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+                written += batch.num_rows
+        return written
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A draft to write to, put in the place of a file when it is complete; what is there stays until then."""
@@ -64,6 +78,18 @@ def _write_csv(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, object
         writer.writerow(schema.names)
         for written, row in enumerate(rows, start=1):  # noqa: B007 - counts
             writer.writerow([_cell(row.get(name)) for name in schema.names])
+    return written
+
+
+def _write_csv_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
+    written = 0
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(schema.names)
+        for batch in batches:
+            columns = [[_cell(cell) for cell in batch[name].to_pylist()] for name in schema.names]
+            writer.writerows(zip(*columns, strict=True))
+            written += batch.num_rows
     return written
 
 

@@ -143,7 +143,7 @@ def _exposures(store: Store, log: Log, made: LoggedDecision) -> tuple[Exposure, 
     spec = log.campaign.wear_out
     if spec is None:
         return ()
-    found = stored_sends(store, log, made.customer_key, made.decided_at, before_seq=made.seq, whole=False)
+    found = stored_sends(store, log, (made.customer_key,), made.decided_at, before_seq=made.seq, whole=False)
     return exposures_of(log.campaign.dimensions, spec, [one.send for one in found], made.decided_at)
 
 

@@ -1,9 +1,9 @@
-"""Local time: the hour of the week where a customer lives, and the moment at which a wall clock shows a time."""
+"""Local time: the hour of the week where a customer lives."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit.arrays import FloatArray
+from bandit.local_time import known_zone
 from simulator.world import ImpossibleWorld, check_utc
 
 Moments: TypeAlias = NDArray[np.datetime64]
 """Points in time, in UTC, in microseconds; the shape stands in the docstring of whoever uses it."""
 
 HOURS_OF_WEEK: Final = 168
-_HOUR: Final = timedelta(hours=1)
-_MINUTE: Final = timedelta(minutes=1)
 
 
 def zone_named(name: str) -> ZoneInfo:
@@ -30,12 +29,9 @@ def zone_named(name: str) -> ZoneInfo:
     >>> zone_named("Europe/Berlin").key
     'Europe/Berlin'
     """
-    try:
-        # The machine's own zone would make the same seed give another campaign elsewhere.
-        if name != "localtime":
-            return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        pass
+    zone = known_zone(name)
+    if zone is not None:
+        return zone
     raise ImpossibleWorld(
         f"zone is {name!r}, which is no IANA time zone: local hours could not be told on both sides of a clock change. "
         "Give a name such as 'Europe/Berlin', never an offset such as '+01:00'."
@@ -87,37 +83,3 @@ def hour_of_week(at: datetime, zone: ZoneInfo) -> float:
     check_utc("time", at)
     local = at.astimezone(zone)
     return local.weekday() * 24 + local.hour + (local.minute + (local.second + local.microsecond / 1e6) / 60) / 60
-
-
-def moment_of(zone: ZoneInfo, day: date, minute: int) -> datetime:
-    """The moment, in UTC, at which a wall clock shows this time on this day.
-
-    A time that is skipped when clocks go forward becomes the next minute that exists, one that is shown twice the first.
-
-    Args:
-        zone: where the clock hangs.
-        day: on its calendar.
-        minute: of the day, in [0, 1440).
-
-    >>> berlin = zone_named("Europe/Berlin")
-    >>> moment_of(berlin, date(2026, 3, 29), 150).astimezone(berlin).strftime("%H:%M %Z")
-    '03:00 CEST'
-    >>> moment_of(berlin, date(2026, 10, 25), 150).astimezone(berlin).strftime("%H:%M %Z")
-    '02:30 CEST'
-    """
-    shown = datetime.combine(day, time(minute // 60, minute % 60), zone)
-    moment = shown.astimezone(UTC)
-    if moment.astimezone(zone).replace(tzinfo=None) == shown.replace(tzinfo=None):
-        return moment
-    return _end_of_gap(zone, shown.replace(fold=1).astimezone(UTC), moment)
-
-
-def _end_of_gap(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
-    """The first whole minute with the new offset; `before` still has the old one, `after` no longer."""
-    old, n_minutes = before.astimezone(zone).utcoffset(), (after - before) // _MINUTE
-    low, high = 0, n_minutes
-    while high - low > 1:
-        middle = (low + high) // 2
-        is_old = (before + middle * _MINUTE).astimezone(zone).utcoffset() == old
-        low, high = (middle, high) if is_old else (low, middle)
-    return before + high * _MINUTE

@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from bandit.arrays import FloatArray
-from simulator.local_time import Moments, hour_of_week, moment_of, moments_of, zone_named
+from bandit.local_time import moment_of
+from simulator.local_time import Moments, hour_of_week, moments_of, zone_named
 from simulator.world import ImpossibleWorld, check_utc
 
 _NAMES: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

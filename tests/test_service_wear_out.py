@@ -223,7 +223,7 @@ def test_a_simulated_campaign_with_wear_out_learns_and_verifies_and_its_export_s
     )
     (tmp_path / "campaign.toml").write_text(worlds.toml(document), encoding="utf-8")
     log = store.open_log(worlds.campaign(**document), worlds.noon)
-    n_sends = sum(len(sends) for sends in Simulation(world, store, log).run(900))
+    n_sends = sum(len(sends) for sends in Simulation(world, store, log, timedelta(days=5)).run(900))
     rows = list(store.decisions(log))
     assert n_sends == len(rows) == 900
     assert sum(bool(row.exposures) for row in rows) > 700

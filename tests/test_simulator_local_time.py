@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from simulator.local_time import hour_of_week, hours_of_week, moment_of, moments_of, zone_named
+from bandit.local_time import moment_of
+from simulator.local_time import hour_of_week, hours_of_week, moments_of, zone_named
 from simulator.world import ImpossibleWorld
 
 ZONES = (

@@ -12,8 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bandit.campaign_file import read_campaign
+from bandit.local_time import moment_of
 from service.sample import sample_text
-from simulator.local_time import hours_of_week, moment_of, moments_of
+from simulator.local_time import hours_of_week, moments_of
 from simulator.send_hours import SendHours, SendSlot, send_hours_of, send_slot
 from simulator.world import ImpossibleWorld
 

@@ -1,0 +1,213 @@
+"""Many decisions as rows of the `decisions` table, made column by column: the values that `service.rows` makes one by one."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from bandit.arrays import FloatArray
+from bandit.context import EncodedContext
+from bandit.context_columns import ContextColumn, ContextColumns
+from bandit.decisions import Decisions
+from bandit.draw import customer_keys
+from bandit.errors import ConflictingDecision
+from bandit.group import Group
+from bandit.reward import State
+from service.rows import DECIDED, DecidedValues, covered_by, linked, stamp
+from service.store import Log
+
+DUE_AT = "due_at"
+_GROUPS = {group: group.value for group in Group}
+_MAY_BE_COMMON = frozenset(DECIDED) - {"decision_id", "customer_key", "context", "propensities", "pmf", "propensity"}
+_text = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowsInColumns:
+    """Rows on their way to the writer.
+
+    Attributes:
+        covered: for each row the bytes that the chain covers.
+        common: values that all rows have in common, by name of the column.
+        columns: values of the other columns of `service.rows.DECIDED` and of `due_at`, a list each.
+    """
+
+    covered: Sequence[bytes]
+    common: Mapping[str, str | int | None]
+    columns: Mapping[str, Sequence[Any]]
+
+    def __len__(self) -> int:
+        return len(self.covered)
+
+    def only(self, rows: Sequence[int]) -> RowsInColumns:
+        """Some of the rows."""
+        columns = {name: [column[row] for row in rows] for name, column in self.columns.items()}
+        return RowsInColumns([self.covered[row] for row in rows], self.common, columns)
+
+    def values(self) -> Iterator[DecidedValues]:
+        """Row by row, as `service.rows.decided_values`."""
+        columns = [self.columns.get(name, repeat(self.common.get(name), len(self))) for name in DECIDED]
+        return zip(*columns, strict=True)
+
+
+def rows_in_columns(decisions: Decisions, log: Log, seen: Sequence[int | None]) -> RowsInColumns:
+    """Decisions as `Store.row_of` makes rows of them.
+
+    Args:
+        decisions: to be stored.
+        log: the campaign's.
+        seen: for each the last row that stood in the log when the customer's past was read; None if it was not.
+    """
+    n, asked = len(decisions), decisions.requests
+    decided_at, send_at, due_at = _times(decisions, log)
+    columns: dict[str, Sequence[Any]] = {
+        "log_id": [log.log_id] * n,
+        "decision_id": asked.decision_ids,
+        "customer_key": customer_keys(asked.customer_ids, secret=decisions.secret),
+        '"group"': [_GROUPS[group] for group in decisions.groups],
+        "context": _contexts(decisions.contexts),
+        "arms": _arms(decisions),
+        "propensities": _lists(decisions.propensities),
+        "pmf": _slices(np.concatenate(decisions.pmfs, axis=1)),
+        "propensity": joint_propensities(decisions.propensities).tolist(),
+        "policy": decisions.policies,
+        "snapshot": decisions.snapshots,
+        "fallback": decisions.fallbacks,
+        "estimate": [None if math.isnan(one) else one + 0.0 for one in decisions.estimates.tolist()],
+        "decided_at": decided_at,
+        "send_at": send_at,
+        "candidate": decisions.candidates,
+        "exposures": _listed(decisions.contexts, "exposures"),
+        "seen": seen,
+        "excluded": _listed(decisions.contexts, "excluded"),
+        "deferred": [None] * n,
+    }
+    covered = covered_by([columns[name] for name in DECIDED])
+    columns[DUE_AT] = due_at
+    common = {name: columns[name][0] for name in (*_MAY_BE_COMMON, DUE_AT) if n and _is_common(columns[name])}
+    return RowsInColumns(covered, common, {name: column for name, column in columns.items() if name not in common})
+
+
+def append_rows(connection: sqlite3.Connection, rows: RowsInColumns) -> None:
+    """Append rows, each chained to the one before, all or none; inside the caller's transaction.
+
+    Raises:
+        ConflictingDecision: if a decision_id is taken.
+    """
+    seq, chain = connection.execute("SELECT seq, chain FROM head").fetchone()
+    chains = []
+    for one in rows.covered:
+        chain = linked(chain, one)
+        chains.append(chain)
+    last = seq + len(rows)
+    complete = zip(range(seq + 1, last + 1), *rows.columns.values(), chains, strict=True)
+    try:
+        connection.executemany(_insert(rows), complete)
+    except sqlite3.IntegrityError as error:
+        raise ConflictingDecision(
+            f"a decision_id of these rows was stored by another request just now ({error}); none of them was stored. "
+            "Ask again with the same ids: stored decisions stand."
+        ) from error
+    connection.execute("UPDATE head SET seq = ?, chain = ?", (last, chain))
+
+
+def _insert(rows: RowsInColumns) -> str:
+    """The statement: what all rows have in common stands in it, for binding a value costs as much as storing it."""
+    common = {name: _literal(value) for name, value in rows.common.items() if value is not None}
+    names = ("seq", *rows.columns, "chain", *common, "state")
+    values = (*["?"] * (len(rows.columns) + 2), *common.values(), _literal(State.PENDING.value))
+    return f"INSERT INTO decisions ({', '.join(names)}) VALUES ({', '.join(values)})"  # noqa: S608 - texts are quoted
+
+
+def _literal(value: str | int) -> str:
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return str(value)
+
+
+def joint_propensities(propensities: FloatArray) -> FloatArray:
+    """Products over the dimensions, multiplied in the order in which the engine does; shape (n,)."""
+    found = np.ones(len(propensities))
+    for column in propensities.T:
+        found = found * column
+    return found
+
+
+def _is_common(column: Sequence[Any]) -> bool:
+    """Whether all values are the same, and can stand in a statement."""
+    first = column[0]
+    return not (isinstance(first, str) and "\0" in first) and list(column).count(first) == len(column)
+
+
+def _times(decisions: Decisions, log: Log) -> tuple[list[str], list[str | None], list[str]]:
+    """When each was decided, may go out, and when its window closes; each different time is written once."""
+    send_ats, due_at = decisions.send_ats(), log.campaign.reward.due_at
+    # By their identity, for a table has one time only, and to hash a time takes longer than all the rest.
+    pairs = [(id(at), id(send_at)) for at, send_at in zip(decisions.requests.at, send_ats, strict=True)]
+    different = dict(zip(pairs, zip(decisions.requests.at, send_ats, strict=True), strict=True))
+    known = {
+        pair: (stamp(at), stamp(send_at) if send_at else None, stamp(due_at(at, send_at)))
+        for pair, (at, send_at) in different.items()
+    }
+    found = [known[pair] for pair in pairs]
+    return [one[0] for one in found], [one[1] for one in found], [one[2] for one in found]
+
+
+def _contexts(contexts: Sequence[EncodedContext]) -> list[str]:
+    """Contexts as JSON; of columns each different value is written once."""
+    if not isinstance(contexts, ContextColumns):
+        return [_json(context.values) for context in contexts]
+    if not contexts.columns:
+        return ["{}"] * len(contexts)
+    parts = [_members(column, is_first=place == 0) for place, column in enumerate(contexts.columns)]
+    return ["".join(row) for row in zip(*parts, repeat("}", len(contexts)), strict=True)]
+
+
+def _members(column: ContextColumn, *, is_first: bool) -> list[str]:
+    """A name and its values as members of JSON objects."""
+    before = ("{" if is_first else ",") + _json(column.name) + ":"
+    texts = [before + _json(value) for value in column.values]
+    return [texts[place] for place in column.places.tolist()]
+
+
+def _arms(decisions: Decisions) -> list[str]:
+    """The arms as JSON; each different choice is written once."""
+    dimensions, known = decisions.campaign.dimensions, dict[tuple[int, ...], str]()
+    found = []
+    for picks in zip(*decisions.picks.T.tolist(), strict=True):
+        if picks not in known:
+            known[picks] = _json([d.ids[pick] for d, pick in zip(dimensions, picks, strict=True)])
+        found.append(known[picks])
+    return found
+
+
+def _lists(numbers: FloatArray) -> list[str]:
+    """Each row as a JSON list, all written in one go."""
+    whole = _json(numbers.tolist())
+    return [f"[{row}]" for row in whole[2:-2].split("],[")] if len(numbers) else []
+
+
+def _slices(pmfs: NDArray[np.float64]) -> list[bytes]:
+    """Each row's bytes."""
+    whole, width = np.ascontiguousarray(pmfs).tobytes(), pmfs.shape[1] * pmfs.itemsize
+    return [whole[start : start + width] for start in range(0, len(whole), width)]
+
+
+def _listed(contexts: Sequence[EncodedContext], name: str) -> list[str | None]:
+    """What customers got before, or what was excluded, as JSON; None for nothing."""
+    if isinstance(contexts, ContextColumns):
+        return [None] * len(contexts)
+    found = [getattr(context, name) for context in contexts]
+    return [_json(one) if one else None for one in found]
+
+
+def _json(value: object) -> str:
+    return _text.encode(value).decode()

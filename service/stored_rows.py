@@ -1,0 +1,85 @@
+"""Decisions that stand already, looked up by many ids at once, and held against what is asked for them now."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from bandit.errors import ConflictingDecision
+from service.choices import Cells, Status
+from service.rows import moment_of
+from service.store import Log, Store
+
+_AT_ONCE = 500
+_COLUMNS = """decision_id, customer_key, context, "group", arms, propensity, send_at, decided_at, excluded, deferred"""
+_arms = msgspec.json.Decoder(list[str])
+_values = msgspec.json.Decoder(dict[str, str | float | bool | None])
+
+
+class StoredRow(NamedTuple):
+    """What is needed of a stored decision to answer for it again; texts as the store keeps them."""
+
+    decision_id: str
+    customer_key: str
+    context: str
+    group: str
+    arms: str
+    propensity: float
+    send_at: str | None
+    decided_at: str
+    excluded: str | None
+    deferred: int | None
+
+
+def find_rows(connection: sqlite3.Connection, decision_ids: Sequence[str], log_id: int) -> dict[str, StoredRow]:
+    """Those of the decisions that a log holds, by id."""
+    found: dict[str, StoredRow] = {}
+    for some in _in_parts(decision_ids):
+        query = f"SELECT {_COLUMNS} FROM decisions WHERE log_id = ? AND decision_id IN ({', '.join('?' * len(some))})"  # noqa: S608
+        found |= {row[0]: StoredRow(*row) for row in connection.execute(query, (log_id, *some))}
+    return found
+
+
+def _in_parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
+
+
+def require_same(store: Store, row: StoredRow, customer_id: str, context: Mapping[str, object]) -> None:
+    """Refuse a stored decision that was made for another request.
+
+    Raises:
+        ConflictingDecision: if the id was used for another customer, context or kind of request.
+    """
+    what = ""
+    if row.customer_key not in store.customer_keys.of(customer_id):
+        what = "for another customer"
+    elif _values.decode(row.context) != dict(context):
+        what = "for another context"
+    elif row.excluded is not None or row.deferred is not None:
+        what = "deferred, or with arms excluded"
+    if what:
+        raise ConflictingDecision(
+            f"decision {row.decision_id[:80]!r} was made at {row.decided_at} {what}. The stored one stands and was not "
+            "changed; give a new send a new decision_id."
+        )
+
+
+def chosen_before(rows: Sequence[tuple[StoredRow, str]], log: Log) -> Cells:
+    """The rows of stored decisions, each with its customer_id."""
+    dimensions = log.campaign.dimensions
+    arms = [_arms.decode(row.arms) for row, _ in rows]
+    cells: dict[str, list[Any]] = {
+        "decision_id": [row.decision_id for row, _ in rows],
+        "customer_id": [customer_id for _, customer_id in rows],
+        "group": [row.group for row, _ in rows],
+        "propensity": [row.propensity for row, _ in rows],
+        "send_at": [moment_of(row.send_at) for row, _ in rows],
+        "status": [Status.DECIDED.value] * len(rows),
+    }
+    for d, dimension in enumerate(dimensions):
+        cells[f"arm.{dimension.name}"] = [choice[d] for choice in arms]
+        cells[f"text.{dimension.name}"] = [dimension.arms[dimension.index_of(choice[d])].text for choice in arms]
+    return cells

@@ -1,0 +1,161 @@
+"""Tables of customers as columns: what each column means, and its cells as the campaign declares them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from bandit.arrays import BoolArray
+from bandit.context import Context, ContextValue
+from bandit.context_columns import ContextColumns, RawColumn, encode_columns
+from bandit.engine import LONGEST_ID, check_ids
+from bandit.errors import InvalidContext
+from service.store import Log
+from service.table import columns_in, context_of
+
+CUSTOMER, DECISION = "customer_id", "decision_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of a table mean what.
+
+    Attributes:
+        has_ids: whether it brings decision_ids.
+        context: columns that are context.
+    """
+
+    has_ids: bool
+    context: tuple[str, ...]
+
+
+def columns_for(path: Path, log: Log, *, ignored: Sequence[str]) -> Columns:
+    """Find the columns of a table of customers.
+
+    Raises:
+        InvalidContext: if there is no customer_id, or a column the campaign does not declare.
+    """
+    found = columns_in(path)
+    if CUSTOMER not in found:
+        raise InvalidContext(
+            f"{path} has the columns {', '.join(found) or 'none'}; need customer_id, which groups hang on."
+        )
+    rest = [name for name in found if name not in {CUSTOMER, DECISION, *ignored}]
+    unknown = [name for name in rest if name not in log.campaign.schema]
+    if unknown:
+        raise InvalidContext(
+            f"{path} has columns that the campaign does not declare: {', '.join(unknown)}. Declare them under [context], "
+            f"or leave them out with --ignore {','.join(unknown)}."
+        )
+    return Columns(DECISION in found and DECISION not in ignored, tuple(rest))
+
+
+class UserGroup:
+    """Some rows of a table of customers.
+
+    Args:
+        batch: the rows.
+        columns: what its columns mean.
+        log: whose campaign declares the context.
+    """
+
+    def __init__(self, batch: pa.RecordBatch, columns: Columns, log: Log) -> None:
+        self._batch, self._columns, self._log = batch, columns, log
+        raw = {name: _raw(batch[name], name, log) for name in columns.context}
+        self._unreadable = {name: found[1] for name, found in raw.items()}
+        self.contexts: ContextColumns
+        self.contexts, self._encoded = encode_columns(
+            log.campaign.schema, {name: found[0] for name, found in raw.items()}, len(self)
+        )
+
+    def __len__(self) -> int:
+        return int(self._batch.num_rows)
+
+    def ids(self, name: str) -> list[str]:
+        """A column of ids as texts; an empty cell is an empty text."""
+        return texts_of(self._batch[name])
+
+    def bad_rows(self) -> NDArray[np.int64]:
+        """Positions of the rows that cannot be decided."""
+        fine: BoolArray = self._encoded & _are_ids(self.ids(CUSTOMER))
+        if self._columns.has_ids:
+            fine &= _are_ids(self.ids(DECISION))
+        for name, wrong in self._unreadable.items():
+            place = next(one.places for one in self.contexts.columns if one.name == name)
+            fine &= ~wrong[place]
+        return np.flatnonzero(~(fine & self._have_zones()))
+
+    def fault(self, row: int) -> str:
+        """What is wrong with a row, in words; empty where nothing is."""
+        cells, schema = self._batch.slice(row, 1).to_pylist()[0], self._log.campaign.schema
+        customer_id = self.ids(CUSTOMER)[row]
+        try:
+            check_ids(customer_id, self.ids(DECISION)[row] if self._columns.has_ids else "new")
+            values = schema.encode(Context(context_of(cells, schema, self._columns.context))).values
+            if self._log.campaign.limits:
+                self._log.campaign.limits.zone_of(values, home=self._log.campaign.timezone)
+        except InvalidContext as error:
+            return str(error)
+        return ""
+
+    def _have_zones(self) -> BoolArray:
+        """Whether quiet hours know where each customer lives, shape (n,)."""
+        limits, home = self._log.campaign.limits, self._log.campaign.timezone
+        field = limits.quiet_hours.zone if limits and limits.quiet_hours else ""
+        fine = np.ones(len(self), dtype=np.bool_)
+        for column in self.contexts.columns:
+            if limits and column.name == field:
+                known = [_is_zone(limits.zone_of, value, field, home) for value in column.values]
+                fine = np.array(known, dtype=np.bool_)[column.places]
+        return fine
+
+
+def texts_of(column: pa.Array) -> list[str]:
+    """Cells as texts; an empty cell is an empty text."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return [cell or "" for cell in column.to_pylist()]
+    return ["" if cell is None else str(cell) for cell in column.to_pylist()]
+
+
+def _is_zone(zone_of: Callable[..., object], value: ContextValue, field: str, home: str) -> bool:
+    try:
+        zone_of({field: value}, home=home)
+    except InvalidContext:
+        return False
+    return True
+
+
+def _are_ids(ids: Sequence[str]) -> BoolArray:
+    """Which texts can be ids; CSV and Parquet hold no text that is not Unicode."""
+    lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
+    fine: BoolArray = (lengths > 0) & (lengths <= LONGEST_ID)
+    return fine
+
+
+def _raw(column: pa.Array, name: str, log: Log) -> tuple[RawColumn, BoolArray]:
+    """A column of cells as different values, and which of these cannot be what the campaign declares."""
+    cells, places = _different(column)
+    values: list[ContextValue] = []
+    wrong = np.zeros(len(cells), dtype=np.bool_)
+    for place, cell in enumerate(cells):
+        try:
+            values.append(context_of({name: cell}, log.campaign.schema, [name])[name])
+        except InvalidContext:
+            values.append(None)
+            wrong[place] = True
+    return RawColumn(places, values), wrong
+
+
+def _different(column: pa.Array) -> tuple[list[object], NDArray[np.int64]]:
+    """The different cells of a column, and where in them each row's cell is."""
+    try:
+        coded = pc.dictionary_encode(column, null_encoding="encode")
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        return column.to_pylist(), np.arange(len(column))
+    return coded.dictionary.to_pylist(), coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
