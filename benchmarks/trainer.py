@@ -74,7 +74,15 @@ def filled_store(path: Path, campaign, rows) -> Store:  # noqa: ANN001
         for _, m in rows
         if m.outcome_types
     ]
-    store.write(lambda c: c.executemany("INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?)", clicks) and None)
+    store.write(
+        lambda c: (
+            c.executemany(
+                "INSERT INTO outcomes (event_id, decision_id, type, at, received_at, late) VALUES (?, ?, ?, ?, ?, ?)",
+                clicks,
+            )
+            and None
+        )
+    )
     return store
 
 
