@@ -8,24 +8,47 @@ from datetime import timedelta
 
 from fastapi import APIRouter, FastAPI
 
+from service.documented_access import document_access
+from service.door import Door
+from service.door_rules import DoorRules
 from service.hot_route import HotRoute
+from service.measured import Measured
+from service.personalizer.routes import personalizer_router
 from service.problem import install
+from service.routes.batches import batches_router
+from service.routes.campaigns import campaigns_router
+from service.routes.customers import customers_router
 from service.routes.decisions import decisions_router
 from service.routes.health import health_router
+from service.routes.metrics import metrics_router
 from service.routes.outcomes import outcomes_router
+from service.routes.unsubscribe import unsubscribe_router
+from service.routes.webhooks import webhooks_router
 from service.serving import Serving
 
 VERSION = "0.1.0"
-ROUTERS: tuple[Callable[[Serving], APIRouter], ...] = (decisions_router, outcomes_router, health_router)
+ROUTERS: tuple[Callable[[Serving], APIRouter], ...] = (
+    batches_router,
+    decisions_router,
+    outcomes_router,
+    campaigns_router,
+    customers_router,
+    health_router,
+    metrics_router,
+    personalizer_router,
+    webhooks_router,
+    unsubscribe_router,
+)
 """One a resource, in the order in which paths are matched."""
 
 
-def create_app(serving: Serving, *, train_every: timedelta | None = None) -> FastAPI:
+def create_app(serving: Serving, *, train_every: timedelta | None = None, rules: DoorRules | None = None) -> FastAPI:
     """The service over one campaign's log.
 
     Args:
         serving: store, log and engine; the caller closes the store.
         train_every: pause between the trainer's steps; None for no trainer in this process.
+        rules: what the door asks for; usually keys as soon as there is one.
     """
 
     @asynccontextmanager
@@ -40,9 +63,14 @@ def create_app(serving: Serving, *, train_every: timedelta | None = None) -> Fas
         version=VERSION,
         summary=f"Decisions of campaign {serving.log.campaign.id}, with the probability of each",
         lifespan=lifespan,
+        docs_url="/docs" if serving.settings.is_on("docs_page") else None,
+        redoc_url=None,
     )
     install(app)
     app.add_middleware(HotRoute, serving=serving)
+    app.add_middleware(Door, serving=serving, rules=rules or DoorRules())
+    app.add_middleware(Measured, serving=serving)  # the last one is the outermost: refusals count too
     for router in ROUTERS:
         app.include_router(router(serving))
+    document_access(app)
     return app

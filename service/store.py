@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -19,9 +20,11 @@ from bandit.campaign import Campaign
 from bandit.campaign_file import read_campaign
 from bandit.decision import Decision
 from bandit.draw import SALT_BYTES
-from bandit.errors import UnusableStore
+from bandit.errors import EngineError, UnusableStore
 from bandit.log import LoggedDecision
 from bandit.reward import RewardSpec
+from service.caps import insert_within_caps
+from service.customer_keys import read_customer_keys
 from service.decisions_table import Row, Unreadable, find_decision, insert_decisions, iterate_decisions
 from service.migrations import migrations
 from service.rows import decided_values, stamp
@@ -29,6 +32,7 @@ from service.writer import Operation, Result, Writer
 
 BUSY_SECONDS = 30.0
 OPENING_ATTEMPTS = 200
+WIPING_MILLISECONDS = 2000
 _BY_CUSTOMER = "CREATE INDEX IF NOT EXISTS decisions_customer ON decisions(customer_key, decided_at)"
 """Finds what a customer got before. It costs a fifth of all decisions a second, so only a file that asks for it has it."""
 
@@ -67,13 +71,16 @@ class Store:
         self._logs: dict[int, Log] = {}
         self._opened: list[sqlite3.Connection] = []
         try:
-            self.salt, self.secret = self._prepared(salt, secret)
+            self.salt, self.receipts_key = self._prepared(salt, secret)
+            with self._once() as connection:
+                self.customer_keys = read_customer_keys(connection)
         except (sqlite3.Error, OSError) as error:
             raise UnusableStore(
                 f"{self.path} cannot be used as a database ({error}). Name another file with --db, or make this one "
                 "readable and writable."
             ) from error
-        self._writer = Writer(self._connect, insert_decisions)
+        self._capped: dict[int, Campaign] = {}
+        self._writer = Writer(self._connect, self._insert)
 
     def __enter__(self) -> Self:
         return self
@@ -87,6 +94,33 @@ class Store:
         for connection in self._opened:
             connection.close()
 
+    @property
+    def secret(self) -> bytes:
+        """The newest key of customer_keys."""
+        return self.customer_keys.newest
+
+    def reload_keys(self) -> None:
+        """Look whether another process has made or destroyed keys of customers."""
+        found = read_customer_keys(self.reader())
+        if found != self.customer_keys:
+            self.customer_keys = found
+
+    def wipe(self, *, rewriting: bool = False) -> bool:
+        """Let nothing of what was deleted stay in the files; returns whether the log of changes could be emptied.
+
+        Deleted bytes are overwritten at once, and the write-ahead log is emptied here. What SQLite moved between pages
+        earlier may have left a copy behind in free space.
+
+        Args:
+            rewriting: write the whole file anew, which leaves no copy; others wait meanwhile.
+        """
+        with self._once() as connection:
+            if rewriting:
+                connection.execute("VACUUM")
+            connection.execute(f"PRAGMA busy_timeout = {WIPING_MILLISECONDS}")
+            is_busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return not is_busy
+
     def open_log(self, campaign: Campaign, now: datetime) -> Log:
         """The log of this campaign's content, begun if there is none.
 
@@ -94,7 +128,7 @@ class Store:
         """
 
         def operation(connection: sqlite3.Connection) -> Log:
-            if campaign.wear_out:
+            if campaign.wear_out or campaign.has_caps:
                 connection.execute(_BY_CUSTOMER)
             rows = connection.execute(
                 "SELECT log_id, campaign_hash FROM logs WHERE campaign = ? ORDER BY log_id", (campaign.id,)
@@ -108,7 +142,10 @@ class Store:
             )
             return Log(int(cursor.lastrowid or 0), campaign, is_new=True, replaces=rows[-1][1] if rows else None)
 
-        return self.write(operation)
+        log = self.write(operation)
+        if campaign.has_caps:
+            self._capped[log.log_id] = campaign
+        return log
 
     def logs(self) -> list[Log]:
         """Every log in the file, oldest first."""
@@ -149,15 +186,21 @@ class Store:
         seq: int = self.reader().execute("SELECT seq FROM head").fetchone()[0]
         return seq
 
-    def row_of(self, decision: Decision, log: Log, *, seen: int | None = None) -> Row:
+    def row_of(
+        self, decision: Decision, log: Log, *, seen: int | None = None, deferred_for: timedelta | None = None
+    ) -> Row:
         """A decision as the bulk insert takes it.
 
         Args:
             decision: to be stored.
             log: the campaign's.
             seen: the last row that stood in the log when the customer's past was read; None if it was not.
+            deferred_for: how long it waits to be reported as sent, before it expires; None if it counts from now on.
         """
-        due_at = log.campaign.reward.due_at(decision.decided_at, None)
+        if deferred_for is not None:
+            values = decided_values(decision, log_id=log.log_id, seen=seen, deferred=True)
+            return values, stamp(decision.decided_at + deferred_for)
+        due_at = log.campaign.reward.due_at(decision.decided_at, decision.send_at)
         return decided_values(decision, log_id=log.log_id, seen=seen), stamp(due_at)
 
     def add_decisions(self, rows: Sequence[Row]) -> None:
@@ -165,14 +208,19 @@ class Store:
 
         Raises:
             ConflictingDecision: if one of the ids is taken.
+            CapReached: if one of the customers has as many messages as the campaign allows.
         """
 
         def operation(connection: sqlite3.Connection) -> None:
-            for error in insert_decisions(connection, rows):
+            for error in self._insert(connection, rows):
                 if error is not None:
                     raise error
 
         self.write(operation)
+
+    def add_each(self, rows: Sequence[Row]) -> Sequence[EngineError | None]:
+        """Store decisions in one commit, each for itself; returns what was wrong with each, None for nothing."""
+        return self.write(lambda connection: self._insert(connection, rows))
 
     def decision(self, decision_id: str, log: Log) -> LoggedDecision | None:
         """The stored decision with this id, or None."""
@@ -182,23 +230,35 @@ class Store:
         """All rows of a log in order."""
         return iterate_decisions(self.reader(), log.log_id, log.campaign, unreadable=unreadable)
 
+    def _insert(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> Sequence[EngineError | None]:
+        if not self._capped:
+            return insert_decisions(connection, rows)
+        return insert_within_caps(connection, rows, self._capped)
+
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
         )
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")
         return connection
 
     def _prepared(self, salt: bytes | None, secret: bytes | None) -> tuple[bytes, bytes]:
-        """Make the tables and keys that are missing; again where another process is at it just now."""
+        """Make the tables and keys that are missing; again where another process is at it just now.
+
+        Returns:
+            the key of the draws, and the one that signs receipts of erasures.
+        """
+        _make_private(self.path)
         for attempt in range(OPENING_ATTEMPTS):
             try:
                 with self._once() as connection:
                     _refuse_another_programs(connection, self.path)
                     connection.execute("PRAGMA journal_mode = WAL")
                     migrations.apply(Database(connection))
-                    return _key(connection, "salt", salt), _key(connection, "secret", secret)
+                    _key(connection, "secret", secret)
+                    return _key(connection, "salt", salt), _key(connection, "receipts", None)
             except sqlite3.OperationalError as error:
                 is_busy = any(word in str(error) for word in ("locked", "already exists", "duplicate column"))
                 if not is_busy or attempt == OPENING_ATTEMPTS - 1:
@@ -213,6 +273,12 @@ class Store:
             yield connection
         finally:
             connection.close()
+
+
+def _make_private(path: Path) -> None:
+    """A new file is its owner's alone: it holds what is known about customers, and the keys of this installation."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _refuse_another_programs(connection: sqlite3.Connection, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,7 +17,9 @@ from bandit.learners import learner_for
 from bandit.snapshot import Snapshot
 from bandit.training import train
 from policies.registry import group_policies
-from service.outcomes_table import MATURE_AT_ONCE, iterate_matured, mature
+from service.erasure import last_erasure
+from service.erasures_learned import was_erased_since
+from service.outcomes_table import MATURE_AT_ONCE, expire, iterate_matured, mature
 from service.snapshots_table import (
     add_snapshot,
     load_snapshot,
@@ -26,6 +29,7 @@ from service.snapshots_table import (
     serving_snapshot,
 )
 from service.store import Log, Store
+from service.webhooks.digest import digest
 
 _log = logging.getLogger("manyarm")
 
@@ -48,35 +52,59 @@ class Trainer:
         needs = group_policies(log.campaign)[Group.LEARNER].needs
         self._kind: LearnerKind = learner_for(log.campaign.learner, needs)
 
-    def step(self, now: datetime, *, most: int | None = None, promoting: bool = True) -> Training:
+    def step(
+        self,
+        now: datetime,
+        *,
+        most: int | None = None,
+        promoting: bool = True,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Training:
         """Mature everything due, learn from what is new, and promote the result.
 
         Args:
             now: windows that close until then are closed.
             most: learn from at most so many rows in this step; None for all.
             promoting: false leaves what serves, if anything does, and the new one waits for a gate or somebody's word.
+            is_wanted: asked now and then; once it says no, no more windows are closed, and the next step goes on there.
         """
-        n_matured = self.close_windows(now)
+        n_matured = self.close_windows(now, is_wanted)
         reader = self._store.reader()
         newest = newest_snapshot(reader, self._log.log_id)
         parent, before = newest_whole_snapshot(reader, self._log.log_id) or (None, None)
         after = before.watermark if before else 0
+        erasure = last_erasure(reader)
         rows = iterate_matured(reader, self._log.log_id, self._log.campaign, after=after, most=most)
         trained = train(self._log.campaign, self._kind, before, rows)
         if trained is None:
             return Training(n_matured, 0, None)
-        name = self._store.write(lambda connection: self._keep(connection, trained, parent, newest, now, promoting))
+
+        def keep(connection: sqlite3.Connection) -> str | None:
+            # What was erased while it was learned from must not be in a snapshot: the step is thrown away, and made again.
+            if was_erased_since(connection, self._log.log_id, erasure, after=after, watermark=trained.watermark):
+                return None
+            return self._keep(connection, trained, parent, newest, now, promoting)
+
+        name = self._store.write(keep)
         if name and before and before.candidate != trained.candidate:
             _log.info("snapshot %s: candidate %s took over from %s", name, trained.candidate, before.candidate)
         n_learned = trained.n_learned - (before.n_learned if before else 0)
         return Training(n_matured, n_learned if name else 0, name)
 
-    def close_windows(self, now: datetime) -> int:
-        """Mature every decision whose window has passed, those of the file's earlier logs too; returns how many."""
+    def close_windows(self, now: datetime, is_wanted: Callable[[], bool] = lambda: True) -> int:
+        """Mature every decision whose window has passed, those of the file's earlier logs too; returns how many.
+
+        Deferred decisions that nobody reported as sent in time expire, and are not counted.
+        """
+        # What providers told before the window closed counts in it.
+        digest(self._store)
         total = 0
         for log in self._store.logs():
             last = MATURE_AT_ONCE
-            while last == MATURE_AT_ONCE:
+            while last == MATURE_AT_ONCE and is_wanted():
+                last = self._store.write(partial(expire, log_id=log.log_id, now=now))
+            last = MATURE_AT_ONCE
+            while last == MATURE_AT_ONCE and is_wanted():
                 last = self._store.write(partial(mature, log_id=log.log_id, spec=log.campaign.reward, now=now))
                 total += last
         return total
@@ -104,8 +132,14 @@ class Trainer:
             BrokenSnapshot: if its bytes are not the ones that were stored.
         """
         name = self.serving_name()
-        if name is None:
-            return None
+        return self.served(name) if name is not None else None
+
+    def served(self, name: str) -> Served:
+        """A snapshot of this log, ready to decide.
+
+        Raises:
+            BrokenSnapshot: if its bytes are not the ones that were stored.
+        """
         loaded = load_snapshot(self._store.reader(), name)
         return Served(name, self._kind.serve(self._log.campaign, loaded), loaded.candidate)
 
@@ -116,9 +150,14 @@ class Trainer:
 
 def engine_for(store: Store, log: Log) -> Engine:
     """An engine with the store's keys, deciding from the serving snapshot; from none where it is broken."""
+    return engine_from(store, log, Trainer(store, log).serving_name())
+
+
+def engine_from(store: Store, log: Log, snapshot: str | None) -> Engine:
+    """An engine with the store's keys, deciding from this snapshot; from none where it is broken, or where there is none."""
     engine = Engine(log.campaign, group_policies(log.campaign), store.salt, store.secret)
     try:
-        return engine.serving(Trainer(store, log).serving())
+        return engine.serving(Trainer(store, log).served(snapshot)) if snapshot else engine
     except BrokenSnapshot as error:
         # The random policy decides and each row says why; /readyz says so too.
         return engine.serving(None, unserved=str(error))

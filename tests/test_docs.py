@@ -22,6 +22,9 @@ from evaluation.overlap import Verdict
 from evaluation.verify import CHECKS
 from policies.registry import POLICIES
 from service.cli import main
+from service.documented_tables import metrics_table, settings_table, with_tables
+from service.metrics import METRICS
+from service.settings import SETTINGS
 from service.target_text import COLUMN, FIXED, LEARN, RULES, SNAPSHOT
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +60,7 @@ def test_every_check_and_column_of_the_log_is_documented():
 
 def test_every_command_is_named_in_the_readme_or_the_quickstart():
     text = page("README.md") + page("docs/quickstart.md") + page("CHANGELOG.md")
-    for name in main.commands:
+    for name in main.list_commands(None):
         assert re.search(rf"\b{name}\b", text), f"manyarm {name} is documented nowhere"
 
 
@@ -79,7 +82,7 @@ def test_the_wheel_holds_the_five_packages_typed_and_no_tests(tmp_path):
     assert "service/campaigns/referral_contest.toml" in names
 
 
-@pytest.mark.parametrize("script", ["decide", "trainer", "serve", "learning", "inference", "simulate"])
+@pytest.mark.parametrize("script", ["decide", "trainer", "serve", "learning", "inference", "simulate", "erasing"])
 def test_every_benchmark_runs(script):
     command = [sys.executable, str(ROOT / "benchmarks" / f"{script}.py"), "--smoke"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -98,3 +101,27 @@ def test_every_estimator_verdict_and_target_is_documented():
     text = page("docs/evaluation.md")
     for name in (*METHODS, *Verdict, "uniform", "best-constant", *TARGETS):
         assert f"`{name}" in text, f"{name} is not explained in docs/evaluation.md"
+
+
+@pytest.mark.parametrize(("name", "table"), [("settings", settings_table), ("operations", metrics_table)])
+def test_the_tables_of_settings_and_metrics_are_those_of_the_code(name, table):
+    text = page(f"docs/{name}.md")
+    assert table() in text, f"run: python -m service.documented_tables docs/{name}.md"
+    assert with_tables(text) == text
+
+
+def test_every_metric_that_the_docs_ask_for_is_there():
+    there = {metric.exposed for metric in METRICS}
+    there |= {
+        f"{one.exposed}_{part}" for one in METRICS if one.kind == "histogram" for part in ("bucket", "sum", "count")
+    }
+    asked = set(re.findall(r"\bmanyarm_[a-z_]+", page("docs/operations.md")))
+    assert asked <= there
+    assert len(asked) > len(METRICS) / 2
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "manyarm.service"])
+def test_every_variable_of_the_deploy_files_is_a_setting(name):
+    asked = {found.removesuffix("_FILE") for found in re.findall(r"\bMANYARM_[A-Z_]+", page(f"docs/deploy/{name}"))}
+    assert asked
+    assert asked <= {setting.variable for setting in SETTINGS}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +16,7 @@ from click.testing import CliRunner
 
 from bandit.campaign_file import load_campaign
 from bandit.log import columns_of
+from service.app import VERSION
 from service.cli import main
 
 NOON, LATER = "2026-11-22T12:00:00Z", "2026-11-26T12:00:00Z"
@@ -121,7 +124,7 @@ def test_decide_answers_every_row_in_order_with_its_arms_texts_and_propensity(ru
     assert [row["customer_id"] for row in decided] == [user["customer_id"] for user in USERS]
     assert [row["decision_id"] for row in decided] == [f"d{i}" for i in range(30)]
     columns = ["decision_id", "customer_id", "group", "arm.subject", "arm.cta", "text.subject", "text.cta"]
-    assert list(decided[0]) == [*columns, "propensity", "send_at"]
+    assert list(decided[0]) == [*columns, "propensity", "send_at", "status"]
     assert {row["group"] for row in decided} == {"learner", "random", "control"}
     for row in decided:
         expected = 1.0 if row["group"] == "control" else pytest.approx(1 / 6, rel=1e-15)
@@ -150,13 +153,17 @@ def test_the_same_table_again_gives_the_same_file_and_no_second_row_whatever_ser
     assert json.loads(run("verify", "--json").stdout)["n_rows"] == 90
 
 
-def test_without_decision_ids_each_run_makes_decisions_of_its_own(run, campaign):
+def test_without_decision_ids_a_second_wave_must_be_asked_for(run, campaign):
     write_csv("users.csv", USERS)
     ids = set()
-    for _ in range(2):
-        run("decide", "users.csv", "--at", NOON)
+    for again in ([], ["--again"]):
+        run("decide", "users.csv", "--at", NOON, *again)
         ids |= {row["decision_id"] for row in read_csv("choices.csv")}
     assert len(ids) == 60
+    before = Path("choices.csv").read_bytes()
+    assert "Say --again for a new wave" in run("decide", "users.csv", "--at", LATER, code=2).stderr
+    assert Path("choices.csv").read_bytes() == before
+    assert json.loads(run("verify", "--json").stdout)["n_rows"] == 60
 
 
 def test_record_takes_a_table_and_single_events_and_says_what_became_of_each(run, decided):
@@ -169,7 +176,7 @@ def test_record_takes_a_table_and_single_events_and_says_what_became_of_each(run
     ]
     write_csv("events.csv", events)
     found = json.loads(run("record", "events.csv", "--at", NOON, "--json").stdout)
-    assert found == {"accepted": 3, "duplicate": 1, "late": 1, "refused": []}
+    assert found == {"accepted": 3, "duplicate": 1, "late": 1, "deferred": 0, "refused": []}
     single = ("record", "--decision", "d5", "--type", "click", "--event-id", "e5", "--at", NOON)
     assert "accepted 1" in run(*single).stdout
     assert "duplicate 1" in run(*single).stdout
@@ -311,3 +318,13 @@ def test_learning_with_a_gate_leaves_what_serves_until_the_next_time(run, learne
     second = json.loads(run("learn", "--gate", "--at", "2027-03-01T00:00:00Z", "--json", code=1).stdout)
     assert second["serving"] == "s00003"
     assert second["gate"]["passed"] is False
+
+
+def test_the_command_line_starts_without_what_only_some_commands_need():
+    script = "import sys, service.cli; print(*{'fastapi', 'statsmodels', 'optuna', 'matplotlib'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout == "\n"
+
+
+def test_the_version_is_the_packages_own(run):
+    assert run("--version").stdout == f"manyarm, version {VERSION}\n"

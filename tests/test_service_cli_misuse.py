@@ -20,7 +20,8 @@ GOOD = [{"customer_id": f"c{i}", "level": "high", "days": "3"} for i in range(5)
 
 def leaves(group, path=()):
     """Every command that does something, by its full name."""
-    for name, command in group.commands.items():
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
         if isinstance(command, click.Group):
             yield from leaves(command, (*path, name))
         else:
@@ -43,9 +44,16 @@ MISUSE = {
     ("power",): (["--base", "0.04"], "say which lift to look for"),
     ("replay",): (["nobody.csv", "--arm", "a", "--reward", "r", "--propensity", "0.5"], "nobody.csv: no such file"),
     ("tune",): (["--out", "no-folder/tuned.toml"], "the folder no-folder does not exist"),
+    ("key", "create"): (["--name", "mailer", "--scope", "read"], "'decide', 'record', 'admin'"),
+    ("key", "list"): (["--db", "nothing.db"], "nothing.db: no such database"),
+    ("key", "revoke"): (["0a1b2c3d4e", "--db", "nothing.db"], "nothing.db: no such database"),
+    ("key", "rotate"): (["0a1b2c3d4e", "--grace", "soon"], "write it like 24h or 90d"),
+    ("webhooks",): (["--db", "nothing.db"], "nothing.db: no such database. Name one with --db"),
     ("snapshot", "list"): (["--campaign", "nothing.toml"], "`manyarm init` writes one to start from"),
     ("snapshot", "show"): (["s00007"], "`manyarm snapshot list` shows what"),
     ("snapshot", "promote"): (["s00007"], "`manyarm snapshot list` shows what"),
+    ("erase",): ([], "say what to do, one thing at a time"),
+    ("opt-out",): ([], "name one customer, CUSTOMER_ID, or a table of them with --file"),
     ("snapshot", "rollback"): ([], "there is no earlier snapshot to go back to"),
 }
 

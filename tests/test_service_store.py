@@ -285,6 +285,7 @@ def test_a_late_click_of_an_old_campaign_counts_by_the_old_rules(store, worlds, 
 def test_tables_are_strict_and_commits_are_flushed_to_a_write_ahead_log(store):
     listed = store.reader().execute("SELECT name, strict FROM pragma_table_list WHERE type = 'table'").fetchall()
     ours = {name: strict for name, strict in listed if not name.startswith(("sqlite_", "_sqlite"))}
-    assert ours == dict.fromkeys(("keys", "logs", "decisions", "head", "outcomes", "snapshots", "promotions"), 1)
+    assert ours.keys() >= {"keys", "logs", "decisions", "head", "outcomes", "snapshots", "promotions"}
+    assert set(ours.values()) == {1}, ours
     for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
         assert store.write(lambda connection, name=pragma: connection.execute(f"PRAGMA {name}").fetchone()) == (value,)
