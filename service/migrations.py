@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 migrations = Migrations("manyarm")
+
+
+def apply(connection: sqlite3.Connection) -> None:
+    """Apply what has not been applied yet, each migration in a transaction of its own."""
+    migrations.apply(Database(connection))
 
 
 @migrations()

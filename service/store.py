@@ -14,8 +14,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
-from sqlite_utils import Database
-
 from bandit.campaign import Campaign
 from bandit.campaign_file import read_campaign
 from bandit.decision import Decision
@@ -24,9 +22,9 @@ from bandit.errors import EngineError, UnusableStore
 from bandit.log import LoggedDecision
 from bandit.reward import RewardSpec
 from service.caps import insert_within_caps
+from service.current_tables import bring_up_to_date
 from service.customer_keys import read_customer_keys
 from service.decisions_table import Row, Unreadable, find_decision, insert_decisions, iterate_decisions
-from service.migrations import migrations
 from service.rows import decided_values, stamp
 from service.writer import Operation, Result, Writer
 
@@ -254,9 +252,7 @@ class Store:
         for attempt in range(OPENING_ATTEMPTS):
             try:
                 with self._once() as connection:
-                    _refuse_another_programs(connection, self.path)
-                    connection.execute("PRAGMA journal_mode = WAL")
-                    migrations.apply(Database(connection))
+                    bring_up_to_date(connection, self.path)
                     _key(connection, "secret", secret)
                     return _key(connection, "salt", salt), _key(connection, "receipts", None)
             except sqlite3.OperationalError as error:
@@ -279,15 +275,6 @@ def _make_private(path: Path) -> None:
     """A new file is its owner's alone: it holds what is known about customers, and the keys of this installation."""
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-
-
-def _refuse_another_programs(connection: sqlite3.Connection, path: Path) -> None:
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if tables and migrations.migrations_table not in tables:
-        raise UnusableStore(
-            f"{path} is a database of another program (it has {', '.join(sorted(tables)[:5])}) and was left as it is. "
-            "Name another file with --db."
-        )
 
 
 def _key(connection: sqlite3.Connection, name: str, wanted: bytes | None) -> bytes:

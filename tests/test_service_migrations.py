@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 from sqlite_utils import Database
 
+from service import current_tables
 from service.integrity import check_chain
 from service.migrations import migrations
 from service.store import Store
@@ -74,3 +75,7 @@ def test_opening_a_file_again_applies_nothing_twice(today):
     with Store(today.path) as again:
         assert again.reader().execute(applied).fetchall() == before
     assert [name for name, _ in before] == NAMES
+
+
+def test_the_names_by_which_a_file_is_known_to_be_current_are_those_of_the_migrations():
+    assert list(current_tables.NAMES) == NAMES
