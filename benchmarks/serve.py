@@ -63,7 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; all where none is named")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=100_000, help="customers of the batch")
+    parser.add_argument("--rows", type=int, default=200_000, help="customers of the batch")
     parser.add_argument("--minutes", type=float, default=30.0, help="of the soak")
     parser.add_argument("--smoke", action="store_true", help="a little of everything, nothing written: does it run?")
     options = parser.parse_args()
