@@ -105,21 +105,7 @@ class Decisions:
 
     def send_ats(self) -> list[datetime | None]:
         """When each message may go out, in UTC; None for at once."""
-        limits, home = self.campaign.limits, self.campaign.timezone
-        quiet_hours = limits.quiet_hours if limits else None
-        if limits is None or quiet_hours is None:
-            return [None] * len(self)
-        found: dict[tuple[ContextValue, datetime], datetime | None] = {}
-        for name, at in set(zip(self._named(quiet_hours.zone), self.requests.at, strict=True)):
-            found[name, at] = limits.send_at({quiet_hours.zone: name}, at, home=home)
-        return [found[pair] for pair in zip(self._named(quiet_hours.zone), self.requests.at, strict=True)]
-
-    def _named(self, field: str) -> list[ContextValue]:
-        """What each context says in one field; None where there is no such field."""
-        if isinstance(self.contexts, ContextColumns):
-            column = next((one for one in self.contexts.columns if one.name == field), None)
-            return [column.values[place] for place in column.places.tolist()] if column else [None] * len(self)
-        return [context.values.get(field) for context in self.contexts]
+        return send_ats(self.campaign, self.contexts, self.requests.at)
 
     def decision(self, row: int) -> Decision:
         """One row as `Engine.decide` would have returned it."""
@@ -149,3 +135,30 @@ class Decisions:
         dimension, pmf = self.campaign.dimensions[d], self.pmfs[d][row].tolist()
         arm = int(self.picks[row, d])
         return Pick(dimension.name, dimension.ids[arm], pmf[arm], Pmf(dimension.ids, tuple(pmf)))
+
+
+def send_ats(campaign: Campaign, contexts: Sequence[EncodedContext], at: Sequence[datetime]) -> list[datetime | None]:
+    """When messages decided at these times may go out, in UTC; None for at once; see `Campaign.send_at`.
+
+    Args:
+        campaign: with its quiet hours.
+        contexts: one a message.
+        at: time of each decision.
+    """
+    limits = campaign.limits
+    quiet_hours = limits.quiet_hours if limits else None
+    if limits is None or quiet_hours is None:
+        return [None] * len(contexts)
+    pairs = list(zip(_named(contexts, quiet_hours.zone), at, strict=True))
+    found = {
+        (name, one): limits.send_at({quiet_hours.zone: name}, one, home=campaign.timezone) for name, one in set(pairs)
+    }
+    return [found[pair] for pair in pairs]
+
+
+def _named(contexts: Sequence[EncodedContext], field: str) -> list[ContextValue]:
+    """What each context says in one field; None where there is no such field."""
+    if isinstance(contexts, ContextColumns):
+        column = next((one for one in contexts.columns if one.name == field), None)
+        return [column.values[place] for place in column.places.tolist()] if column else [None] * len(contexts)
+    return [context.values.get(field) for context in contexts]

@@ -7,10 +7,10 @@ that two installations do not put the same customer at the same place.
 from __future__ import annotations
 
 import hashlib
-import hmac
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,16 +87,37 @@ def draw_many(probabilities: FloatArray, positions: FloatArray) -> NDArray[np.in
     return arms
 
 
-def keyed_hmac(secret: bytes) -> hmac.HMAC:
-    """HMAC-SHA256 with its key worked in; copying it is half the price of starting again."""
-    return hmac.new(secret, digestmod="sha256")
+class _Hash(Protocol):
+    """What `hashlib` makes."""
+
+    def copy(self) -> _Hash: ...
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
+    def hexdigest(self) -> str: ...
 
 
-def key_under(keyed: hmac.HMAC, customer_id: str) -> str:
+class KeyedHmac(NamedTuple):
+    """HMAC-SHA256 with its key worked in: the inner and the outer hash, begun."""
+
+    inner: _Hash
+    outer: _Hash
+
+
+def keyed_hmac(secret: bytes) -> KeyedHmac:
+    """Work a key in, once for many customers."""
+    # HMAC by its definition (RFC 2104): the library's own object costs as much to copy as the hashing itself.
+    key = (hashlib.sha256(secret).digest() if len(secret) > _BLOCK else secret).ljust(_BLOCK, b"\0")
+    return KeyedHmac(
+        hashlib.sha256(bytes([byte ^ 0x36 for byte in key])), hashlib.sha256(bytes([byte ^ 0x5C for byte in key]))
+    )
+
+
+def key_under(keyed: KeyedHmac, customer_id: str) -> str:
     """The customer's key under a key worked in before; see `customer_key`."""
-    code = keyed.copy()
-    code.update(customer_id.encode())
-    return code.hexdigest()[:32]
+    first, second = keyed.inner.copy(), keyed.outer.copy()
+    first.update(customer_id.encode())
+    second.update(first.digest())
+    return second.hexdigest()[:32]
 
 
 def customer_key(customer_id: str, *, secret: bytes) -> str:
@@ -114,10 +135,8 @@ def customer_keys(customer_ids: Iterable[str], *, secret: bytes) -> list[str]:
     >>> customer_keys(["ann"], secret=b"secret") == [customer_key("ann", secret=b"secret")]
     True
     """
-    # HMAC by its definition (RFC 2104): the library's own object costs as much to copy as the hashing itself.
-    key = (hashlib.sha256(secret).digest() if len(secret) > _BLOCK else secret).ljust(_BLOCK, b"\0")
-    inner = hashlib.sha256(bytes([byte ^ 0x36 for byte in key])).copy
-    outer = hashlib.sha256(bytes([byte ^ 0x5C for byte in key])).copy
+    keyed = keyed_hmac(secret)
+    inner, outer = keyed.inner.copy, keyed.outer.copy
     found = []
     for customer_id in customer_ids:
         first, second = inner(), outer()

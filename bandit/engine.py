@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 from bandit.campaign import Campaign
 from bandit.context import Context, EncodedContext, is_unicode
 from bandit.decision import Decision, Pick
-from bandit.draw import draw, key_under, keyed_hmac, position_of
+from bandit.draw import KeyedHmac, draw, key_under, keyed_hmac, position_of
 from bandit.eligibility import Eligibility
 from bandit.errors import InvalidContext, InvalidEstimates, InvalidPmf, MismatchedPolicy
 from bandit.estimates import Need, Offer
@@ -60,7 +59,7 @@ class Engine:
     served: Served | None = None
     unserved: str = NO_SNAPSHOT
     _eligibility: Eligibility = field(init=False, repr=False, compare=False)
-    _keyed: hmac.HMAC = field(init=False, repr=False, compare=False)
+    _keyed: KeyedHmac = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (0 < len(self.salt) <= 64 and self.secret):

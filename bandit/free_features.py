@@ -39,19 +39,17 @@ def flattened(objects: Sequence[Object], where: str) -> list[Named]:
     [('[["user","tier"],"gold"]', 1.0), ('["user","age"]', 40.0)]
     """
     found: list[Named] = []
+    _check_count(len(objects), where)
     for place, item in enumerate(objects):
         _add_object(found, item, (), f"{where}[{place}]")
-        if len(found) > MOST_FEATURES:
-            raise InvalidRanking(
-                f"{where} has more than {MOST_FEATURES} features; need at most so many. Most of them say the same: send those "
-                "that customers differ by."
-            )
     return found
 
 
 def _add_object(found: list[Named], item: Object, path: tuple[str, ...], where: str) -> None:
     if len(path) >= DEEPEST:
         raise InvalidRanking(f"{where} lies {len(path)} objects deep, need at most {DEEPEST}. Flatten it.")
+    # Before anything is flattened: names and numbers take a hundred times as long as the JSON they came in.
+    _check_count(len(found) + len(item), where)
     for name, value in item.items():
         if name.startswith(UNREAD) or value is None:
             continue
@@ -63,10 +61,23 @@ def _add_object(found: list[Named], item: Object, path: tuple[str, ...], where: 
             found.append((_named(here), _clipped(value)))
         elif isinstance(value, Mapping):
             _add_object(found, value, here, _place(where, name))
-        elif isinstance(value, (list, tuple)) and all(map(is_number, value)):
+        elif isinstance(value, (list, tuple)) and _are_numbers(value, len(found), _place(where, name)):
             found += [(_named((here, at)), _clipped(number)) for at, number in enumerate(value)]
         else:
             raise _refused(value, _place(where, name))
+
+
+def _check_count(n_features: int, where: str) -> None:
+    if n_features > MOST_FEATURES:
+        raise InvalidRanking(
+            f"with {where} there are more than {MOST_FEATURES} features; need at most so many. Most of them say the same: send "
+            "those that customers differ by."
+        )
+
+
+def _are_numbers(values: Sequence[object], n_before: int, where: str) -> bool:
+    _check_count(n_before + len(values), where)
+    return all(map(is_number, values))
 
 
 def _place(where: str, name: str) -> str:

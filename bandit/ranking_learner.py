@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from itertools import islice
+from functools import partial
+from itertools import islice, takewhile
 
 import msgspec
 
@@ -14,11 +14,13 @@ from bandit.errors import BrokenSnapshot
 from bandit.free_features import Named
 from bandit.ranking_request import RankingFeatures, RankingRequest
 from bandit.regressors import VwRegressors
+from bandit.remembered_actions import RememberedActions
 from bandit.snapshot import Snapshot
 from bandit.training import teaches
 from bandit.vw import HashedFeature, Namespaces
 
 Hash = Callable[[str, Sequence[Named]], tuple[HashedFeature, ...]]
+IsWanted = Callable[[], bool]
 
 NAME = "ranking"
 CONTEXT, ACTION, IDENTITY = "CAI"
@@ -26,8 +28,8 @@ CONTEXT, ACTION, IDENTITY = "CAI"
 ARGUMENTS = "-b 18 --loss_function squared -l 0.05 -q CA -q CI"
 """Vowpal Wabbit's own adaptive, normalized steps: features may have any scale. docs/personalizer.md says how well it learns."""
 AT_ONCE = 1024
-MOST_REMEMBERED = 2000
-"""Actions whose hashes are kept in memory."""
+UNASKED = 32
+"""Rows that are learned before is asked again whether to go on; the largest take 10 ms each."""
 FIRST_VARIANCE = 0.25
 """Variance of the reward before any was seen; it counts as one event, so that a gap is never measured against nothing."""
 
@@ -94,7 +96,7 @@ class RankingModel:
         arguments = snapshot.arguments if snapshot else (f"{ARGUMENTS} --constant {level!r}",)
         self._regressor = VwRegressors(arguments, snapshot.models if snapshot else None)
         # Most callers offer the same actions again and again. The cache must not hold this model: it would live on.
-        self._hashed_action = lru_cache(maxsize=MOST_REMEMBERED)(partial(_hashed, self._regressor.hashed))
+        self._remembered = RememberedActions(partial(_hashed, self._regressor.hashed))
 
     @property
     def n_learned(self) -> int:
@@ -129,31 +131,45 @@ class RankingModel:
         return Snapshot(self._campaign, NAME, *parts, self.n_learned, watermark, state=state)
 
     def _action(self, features: RankingFeatures, place: int) -> Namespaces:
-        return self._hashed_action(features.ids[place], tuple(features.actions[place]))
+        return self._remembered.namespaces(features.ids[place], tuple(features.actions[place]))
 
 
-def train_rankings(campaign: str, parent: Snapshot | None, rows: Iterable[MaturedRanking]) -> Snapshot | None:
+def train_rankings(
+    campaign: str,
+    parent: Snapshot | None,
+    rows: Iterable[MaturedRanking],
+    *,
+    is_wanted: IsWanted = lambda: True,
+) -> Snapshot | None:
     """Learn from matured rankings in order, and freeze the result.
 
     Args:
         campaign: whose loop it is.
         parent: where learning stopped; None begins afresh.
         rows: in the order of their numbers, all after the parent's watermark. Those of the control group teach nothing.
+        is_wanted: asked now and then; once it says no, what was learned is frozen, and the next time goes on there.
 
     Returns:
-        A snapshot whose watermark is the last row's number; None if there was no row.
+        A snapshot whose watermark is the last learned row's number; None if there was no row.
     """
-    left, model, watermark = iter(rows), None, None
+    left, model, watermark = takewhile(lambda _: is_wanted(), rows), None, None
     while some := list(islice(left, AT_ONCE)):
-        taught = [row for row in some if teaches(row.group)]
-        model = model or RankingModel(campaign, parent, level=_level(taught))
-        model.learn_many(taught)
-        watermark = some[-1].number
+        model = model or RankingModel(campaign, parent, level=_level(_teaching(some)))
+        for start in range(0, len(some), UNASKED):
+            if not is_wanted():
+                break
+            piece = some[start : start + UNASKED]
+            model.learn_many(_teaching(piece))
+            watermark = piece[-1].number
     return None if model is None or watermark is None else model.snapshot(watermark=watermark)
 
 
 def _hashed(hashed: Hash, name: str, features: Sequence[Named]) -> Namespaces:
     return (ACTION, hashed(ACTION, features)), (IDENTITY, hashed(IDENTITY, [(name, 1.0)]))
+
+
+def _teaching(rows: Sequence[MaturedRanking]) -> list[MaturedRanking]:
+    return [row for row in rows if teaches(row.group)]
 
 
 def _level(rows: Sequence[MaturedRanking]) -> float:

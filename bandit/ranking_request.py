@@ -13,6 +13,8 @@ from bandit.fault import shown
 from bandit.free_features import Named, Object, flattened
 
 MOST_ACTIONS = 50
+MOST_INTERACTIONS = 100_000
+"""Products of a context feature with an action's feature or id: each is a weight to look up, about 10 ns."""
 LONGEST_EVENT_ID = 256
 
 
@@ -58,6 +60,7 @@ class RankingRequest:
             )
         object.__setattr__(self, "offered", offered)
         object.__setattr__(self, "features", RankingFeatures.of(self))
+        _check_interactions(self.features)
 
 
 class RankingFeatures(NamedTuple):
@@ -84,6 +87,15 @@ def check_event_id(event_id: str) -> None:
         raise InvalidRanking(
             f"eventId is {shown(event_id)}, need a text of 1 to {LONGEST_EVENT_ID} characters, all of them Unicode: rewards "
             "hang on it."
+        )
+
+
+def _check_interactions(features: RankingFeatures) -> None:
+    n_interactions = len(features.context) * (len(features.ids) + sum(map(len, features.actions)))
+    if n_interactions > MOST_INTERACTIONS:
+        raise InvalidRanking(
+            f"{len(features.context)} context features with the features and ids of {len(features.ids)} actions make "
+            f"{n_interactions} products, need at most {MOST_INTERACTIONS}: all other requests would wait. Send fewer features."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,7 +57,8 @@ class VwRegressors:
     """Regressors over the same features that learn side by side.
 
     They share their examples: filling one costs more than learning from it, so that four models cost less than two would.
-    That is sound because a weight's place depends on the features and on the width of the hash only.
+    That is sound because a weight's place depends on the features and on the width of the hash only. Any number of threads may
+    ask: the shared examples are one thread's at a time.
 
     Args:
         arguments: one argument string a model, all with the same width of the hash and the same kind of steps.
@@ -73,6 +75,7 @@ class VwRegressors:
         self._shared_letters: dict[str, bool] = {}
         self._own_letters: dict[str, bool] = {}
         self._fill = first.fill
+        self._one_at_a_time = threading.Lock()
         self.hashed = first.hashed
 
     @property
@@ -86,10 +89,13 @@ class VwRegressors:
 
     def predict(self, namespaces: Namespaces, places: Sequence[int] | None = None) -> list[float]:
         """Linear predictions before any link or clipping, of every model or of those at some places; changes no state."""
-        owned, predict, found = self._filled([namespaces])[0].ready(), calls.predict, []
-        for workspace in self._workspaces if places is None else [self._workspaces[place] for place in places]:
-            predict(workspace, owned)
-            found.append(float(owned.get_partial_prediction()))
+        workspaces = self._workspaces if places is None else [self._workspaces[place] for place in places]
+        predict, found = calls.predict, []
+        with self._one_at_a_time:
+            owned = self._filled([namespaces])[0].ready()
+            for workspace in workspaces:
+                predict(workspace, owned)
+                found.append(float(owned.get_partial_prediction()))
         return found
 
     def predict_each(self, shared: Namespaces, each: Sequence[Namespaces]) -> list[float]:
@@ -100,15 +106,16 @@ class VwRegressors:
             each: what each of them holds besides, in other namespaces.
         """
         model, example, found = self._models[0], self._common, []
-        example.unsetup_example()
-        self._fill(example, self._shared_letters, shared)
-        for namespaces in each:
-            self._fill(example, self._own_letters, namespaces)
-            example.setup_example()
-            calls.predict(model.workspace, example)
-            found.append(float(example.get_partial_prediction()))
+        with self._one_at_a_time:
             example.unsetup_example()
-        example.setup_example()
+            self._fill(example, self._shared_letters, shared)
+            for namespaces in each:
+                self._fill(example, self._own_letters, namespaces)
+                example.setup_example()
+                calls.predict(model.workspace, example)
+                found.append(float(example.get_partial_prediction()))
+                example.unsetup_example()
+            example.setup_example()
         return found
 
     def learn(
@@ -151,11 +158,12 @@ class VwRegressors:
         found: list[list[float]] = []
         for first in range(0, len(examples), AT_ONCE):
             some = slice(first, first + AT_ONCE)
-            pages = self._filled(examples[some])
-            by_model = [
-                self._learned(place, pages, [row[place] for row in labels[some]], weights and weights[some])
-                for place in range(len(self._workspaces))
-            ]
+            with self._one_at_a_time:
+                pages = self._filled(examples[some])
+                by_model = [
+                    self._learned(place, pages, [row[place] for row in labels[some]], weights and weights[some])
+                    for place in range(len(self._workspaces))
+                ]
             found += map(list, zip(*by_model, strict=True))
         return found
 

@@ -7,6 +7,7 @@ here (cost = -reward). The private calls are those of vowpalwabbit 9.11.9, hence
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,10 +86,14 @@ class VwModel:
 
 
 class VwExplorer(VwModel):
-    """A `--cb_explore_adf` explorer with one owned example an arm."""
+    """A `--cb_explore_adf` explorer with one owned example an arm.
+
+    Any number of threads may ask: the owned examples are one thread's at a time.
+    """
 
     def __init__(self, arguments: str, model: bytes | None = None) -> None:
         super().__init__(arguments, model)
+        self._one_at_a_time = threading.Lock()
         self._shared = pyvw.Example(self.workspace, {})
         self._shared.set_label_string("shared")
         self._shared.setup_example()
@@ -104,12 +109,14 @@ class VwExplorer(VwModel):
         Raises:
             InvalidEstimates: if Vowpal Wabbit answers with something that is not a pmf.
         """
-        self._share(shared)
-        try:
-            calls.predict_multi(self.workspace, [self._shared, *self._examples(namespace, arms)])
-        except RuntimeError as error:
-            raise InvalidEstimates(f"Vowpal Wabbit failed: {error}. The random policy decides instead.") from error
-        return _checked_pmf(self._shared.get_action_scores(), len(arms))
+        with self._one_at_a_time:
+            self._share(shared)
+            try:
+                calls.predict_multi(self.workspace, [self._shared, *self._examples(namespace, arms)])
+            except RuntimeError as error:
+                raise InvalidEstimates(f"Vowpal Wabbit failed: {error}. The random policy decides instead.") from error
+            scores = self._shared.get_action_scores()
+        return _checked_pmf(scores, len(arms))
 
     def learn(
         self,
@@ -132,14 +139,15 @@ class VwExplorer(VwModel):
                 f"reward is {reward!r} and propensity {propensity!r}; need a reward within {LARGEST:g} and a propensity in "
                 "(0, 1]. The model was left as it was."
             )
-        self._share(shared)
-        # A fresh labelled example: set_label_string appends, so a cached one must never carry a label.
-        labelled = pyvw.Example(self.workspace, {namespace: list(arms[chosen])})
-        labelled.set_label_string(f"0:{-reward!r}:{propensity!r}")
-        labelled.setup_example()
-        examples = self._examples(namespace, arms)
-        examples[chosen] = labelled
-        calls.learn_multi(self.workspace, [self._shared, *examples])
+        with self._one_at_a_time:
+            self._share(shared)
+            # A fresh labelled example: set_label_string appends, so a cached one must never carry a label.
+            labelled = pyvw.Example(self.workspace, {namespace: list(arms[chosen])})
+            labelled.set_label_string(f"0:{-reward!r}:{propensity!r}")
+            labelled.setup_example()
+            examples = self._examples(namespace, arms)
+            examples[chosen] = labelled
+            calls.learn_multi(self.workspace, [self._shared, *examples])
 
     def _share(self, shared: Namespaces) -> None:
         self._shared.unsetup_example()

@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from bandit.errors import ConflictingDecision
+from service.batch_runs import advance_run
 from service.caps import Caps
 from service.choices import capped
 from service.consent import Unstored, count_unstored
+from service.customer_keys import read_customer_keys
 from service.desk import DecidedGroup, Desk, Job, open_desk
 from service.desks import UndecidedGroup, decided_by, desks_in_processes
-from service.opt_outs import opt_out
+from service.opt_outs import rekey_opt_out
 from service.rows_in_columns import RowsInColumns, append_rows
 from service.store import Log, Store
 from service.table import read_columns
@@ -54,7 +57,7 @@ class _Batch:
 
     def __init__(self, store: Store, log: Log, job: Job) -> None:
         self._store, self._log, self._job = store, log, job
-        self._looking = job.run.is_resumed
+        self._looking = job.run.begun_before is not None
         self._own_desk: Desk | None = None
 
     def groups_of(self, users: Path) -> Iterator[UndecidedGroup]:
@@ -86,7 +89,7 @@ class _Batch:
         """Store one group; where some of its ids are taken, look at what stands and try again."""
         for attempt in range(ATTEMPTS):
             try:
-                return self._written(decided)
+                return self._written(group, decided)
             except ConflictingDecision:
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -94,17 +97,18 @@ class _Batch:
             decided = self._decided(group, looking=True)
         raise AssertionError
 
-    def _written(self, decided: DecidedGroup) -> pa.RecordBatch:
+    def _written(self, group: UndecidedGroup, decided: DecidedGroup) -> pa.RecordBatch:
         rows, campaign = decided.rows, self._log.campaign
+        n_done = group.first + group.batch.num_rows
 
         def operation(connection: sqlite3.Connection) -> list[int]:
-            if decided.is_new:
+            if advance_run(connection, self._job.run, n_done):
                 self._count_unstored(connection, decided)
             if not campaign.has_caps:
                 append_rows(connection, rows)
                 return []
             refused = _refused(Caps(connection, campaign), rows)
-            append_rows(connection, rows.only([row for row in range(len(rows)) if row not in set(refused)]))
+            append_rows(connection, rows.only(np.delete(np.arange(len(rows)), refused).tolist()) if refused else rows)
             return refused
 
         refused = self._store.write(operation)
@@ -112,9 +116,9 @@ class _Batch:
 
     def _count_unstored(self, connection: sqlite3.Connection, decided: DecidedGroup) -> None:
         """Of whom nothing is stored, their number is; who opted out is from now on known under the newest key."""
-        keys, at = self._store.customer_keys, self._job.run.at
+        keys, at = read_customer_keys(connection), self._job.run.at
         for customer_id in decided.opted_out if keys.generation > 1 else ():
-            opt_out(connection, customer_id, keys, at, "")
+            rekey_opt_out(connection, customer_id, keys)
         counts = Counter({Unstored.OPTED_OUT: len(decided.opted_out), Unstored.NO_CONSENT: decided.n_without_consent})
         count_unstored(connection, self._log.campaign, +counts, at)
 

@@ -1,4 +1,4 @@
-"""Runs of `manyarm decide`: a killed one goes on with the snapshot and the time it began with."""
+"""Runs of `manyarm decide`: a killed one goes on with the ids and the snapshot it began with, at the time it goes on."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from service.clock import NewId
-from service.rows import stamp
+from service.rows import moment_of, stamp
 from service.snapshots_table import serving_snapshot
 from service.store import Log, Store
 
-_FOUND = """SELECT run, at, snapshot, finished_at FROM batch_runs
-WHERE log_id = ? AND users_hash = ? ORDER BY rowid DESC LIMIT 1"""
+_FOUND = """SELECT run, log_id, at, snapshot, finished_at FROM batch_runs JOIN logs USING (log_id)
+WHERE campaign = ? AND users_hash = ? ORDER BY batch_runs.rowid DESC LIMIT 1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,51 +23,61 @@ class BatchRun:
 
     Attributes:
         run: its id, from which decision_ids are made where the table has none.
-        at: time of all its decisions.
+        at: time of the decisions it makes now; of one that goes on, those that are missing.
         snapshot: which decides for the learner group; None for none.
-        is_resumed: whether it was begun before, so that some rows may be stored already.
+        begun_before: when it was begun, if that was by an earlier command, so that some rows may be stored already.
     """
 
     run: str
     at: datetime
     snapshot: str | None
-    is_resumed: bool
+    begun_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class FinishedRun:
-    """A run that decided a whole table."""
+class EarlierRun:
+    """A run of the same table after which nobody should be decided for without being asked.
 
-    run: str
+    Attributes:
+        at: when it was begun.
+        finished_at: when it had decided the whole table; None if it did not, and cannot go on since the campaign's content
+            is another one now.
+    """
+
     at: datetime
-    finished_at: datetime
+    finished_at: datetime | None
 
 
 def begun_run(
     store: Store, log: Log, users_hash: str, n_rows: int, *, at: datetime, new_id: NewId, again: bool
-) -> BatchRun | FinishedRun:
+) -> BatchRun | EarlierRun:
     """The run of a table: the one that was killed, or else a new one.
+
+    The latest run of the table under the campaign's id counts, whatever the campaign's content was then.
 
     Args:
         store: where it is kept.
         log: the campaign's.
         users_hash: hash of the table's content.
         n_rows: of the table.
-        at: time of its decisions, where it is new.
+        at: time of its decisions.
         new_id: makes its id.
         again: begin a new one where the same table was decided before.
 
     Returns:
-        the finished run instead, if the same table was decided before and `again` is false. Nothing was written.
+        the earlier run instead, if the same table was decided before, or begun under another content of the campaign, and
+        `again` is false. Nothing was written.
     """
 
-    def operation(connection: sqlite3.Connection) -> BatchRun | FinishedRun:
-        found = connection.execute(_FOUND, (log.log_id, users_hash)).fetchone()
-        if found and found[3] is None:
-            return BatchRun(found[0], datetime.fromisoformat(found[1]), found[2], is_resumed=True)
-        if found and not again:
-            return FinishedRun(found[0], *map(datetime.fromisoformat, (found[1], found[3])))
-        run = BatchRun(new_id(), at, serving_snapshot(connection, log.log_id), is_resumed=False)
+    def operation(connection: sqlite3.Connection) -> BatchRun | EarlierRun:
+        found = connection.execute(_FOUND, (log.campaign.id, users_hash)).fetchone()
+        if found:
+            name, log_id, begun, snapshot, finished = found
+            if finished is None and log_id == log.log_id:
+                return BatchRun(name, at, snapshot, datetime.fromisoformat(begun))
+            if not again:
+                return EarlierRun(datetime.fromisoformat(begun), moment_of(finished))
+        run = BatchRun(new_id(), at, serving_snapshot(connection, log.log_id))
         connection.execute(
             "INSERT INTO batch_runs (run, log_id, users_hash, at, snapshot, n_rows) VALUES (?, ?, ?, ?, ?, ?)",
             (run.run, log.log_id, users_hash, stamp(at), run.snapshot, n_rows),
@@ -75,6 +85,23 @@ def begun_run(
         return run
 
     return store.write(operation)
+
+
+def advance_run(connection: sqlite3.Connection, run: BatchRun, n_done: int) -> bool:
+    """Keep how far a run has come, inside the caller's transaction.
+
+    Args:
+        connection: inside a transaction.
+        run: whose rows are stored group after group.
+        n_done: rows of the table, from its first on, that are done with.
+
+    Returns:
+        whether that is further than it had come before.
+    """
+    moved = connection.execute(
+        "UPDATE batch_runs SET n_done = ? WHERE run = ? AND n_done < ?", (n_done, run.run, n_done)
+    )
+    return moved.rowcount > 0
 
 
 def finish_run(store: Store, run: BatchRun, now: datetime) -> None:

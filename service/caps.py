@@ -44,14 +44,16 @@ class Caps:
         limits = self._campaign.limits
         if limits is None or not limits.caps:
             return None
+        if self._is_known(row[_ID]):
+            # Not stored a second time, so it uses up nothing: a repetition is answered as one, a conflict refused as one.
+            return None
         key, moment = row[_KEY], datetime.fromisoformat(row[_SEND_AT] or row[_DECIDED_AT])
         free_from = limits.free_from(moment, [*self._stored(key), *self._waiting[key]])
-        if free_from <= moment:
-            self._waiting[key].append(moment)
-            self._ids.add(row[_ID])
-            return None
-        # A repetition of a decision that stands already is answered as one.
-        return None if self._is_known(row[_ID]) else CapReached(_said(row[_ID], moment, free_from))
+        if free_from > moment:
+            return CapReached(_said(row[_ID], moment, free_from))
+        self._waiting[key].append(moment)
+        self._ids.add(row[_ID])
+        return None
 
     def _stored(self, key: str) -> list[datetime]:
         rows = self._connection.execute(_SENDS, (key, self._campaign.id)).fetchall()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -64,13 +65,20 @@ def chosen(decisions: Decisions) -> Cells:
     return cells
 
 
-def unchosen(decision_ids: Sequence[str], customer_ids: Sequence[str], status: Status, campaign: Campaign) -> Cells:
-    """Rows that nothing was decided for; who did not consent gets business as usual all the same."""
+def unchosen(
+    decision_ids: Sequence[str],
+    customer_ids: Sequence[str],
+    status: Status,
+    campaign: Campaign,
+    *,
+    send_ats: Sequence[datetime | None] = (),
+) -> Cells:
+    """Rows that nothing was decided for; who did not consent gets business as usual all the same, outside quiet hours."""
     n, usual = len(decision_ids), campaign.groups.control_choice if status is Status.NO_CONSENT else {}
     cells: Cells = {name: [None] * n for name in choices_schema(campaign).names}
     cells |= {"decision_id": list(decision_ids), "customer_id": list(customer_ids), "status": [status.value] * n}
     if usual:
-        cells |= {"group": [Group.CONTROL.value] * n, "propensity": [1.0] * n}
+        cells |= {"group": [Group.CONTROL.value] * n, "propensity": [1.0] * n, "send_at": list(send_ats)}
     for dimension in campaign.dimensions if usual else ():
         arm = dimension.arms[dimension.index_of(usual[dimension.name])]
         cells |= {f"arm.{dimension.name}": [arm.id] * n, f"text.{dimension.name}": [arm.text] * n}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
@@ -13,6 +13,9 @@ Clock = Callable[[], datetime]
 
 Timer = Callable[[], float]
 """Seconds from some moment on: only differences mean anything."""
+
+Sleep = Callable[[float], Awaitable[None]]
+"""Lets so many seconds pass; other requests go on meanwhile."""
 
 NewId = Callable[[], str]
 """Makes an id that was never used before."""

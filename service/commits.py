@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 
 from service.histogram import Histogram
 
@@ -28,7 +27,7 @@ class Commits:
         self.n_failed = 0
         self.error: str | None = None
 
-    def note(self, size: int, seconds: float, error: sqlite3.Error | None) -> None:
+    def note(self, size: int, seconds: float, error: Exception | None) -> None:
         """One commit; trouble is logged when it begins and when it is over, not once a commit."""
         if error is None:
             self.sizes.observe(size)

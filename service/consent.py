@@ -20,8 +20,9 @@ from bandit.errors import NoEligibleArm, OptedOut
 from bandit.exclusion import excluded_in
 from bandit.group import Group
 from bandit.pmf import Pmf
-from service.deciding import Request
-from service.opt_outs import find_opt_out, opt_out
+from service.customer_keys import read_customer_keys
+from service.deciding import Request, stored_decision
+from service.opt_outs import find_opt_out, rekey_opt_out
 from service.store import Log, Store
 
 NO_CONSENT = "no-consent"
@@ -67,7 +68,7 @@ class Consent:
     """
 
     def __init__(self, store: Store, log: Log) -> None:
-        self._store, self._campaign = store, log.campaign
+        self._store, self._log, self._campaign = store, log, log.campaign
 
     def ruling(self, request: Request, at: datetime) -> Ruling | None:
         """What is answered without deciding; None if the request is to be decided. Count it with `count`.
@@ -75,7 +76,8 @@ class Consent:
         A repetition is ruled upon like the first request: somebody who opted out in between is not mailed.
 
         Raises:
-            InvalidContext: for an id or a context that no decision can have.
+            InvalidContext: for an id or a context that no decision can have, or a zone that is none.
+            ConflictingDecision: if the id has a decision that was made with consent.
             InvalidExclusion, NoEligibleArm: if arms are excluded that do not exist, or that whoever did not consent gets.
         """
         check_ids(request.customer_id, request.decision_id)
@@ -84,16 +86,19 @@ class Consent:
             return Ruling(request, OptedOut(_refusal(request.decision_id, found.at, found.reason)))
         if not self._campaign.privacy.is_withheld(request.context.values):
             return None
-        self._campaign.schema.encode(request.context)
+        used = self._campaign.schema.encode(request.context).values
+        # A decision that was made with consent stands: what is sent under its id must be its choice, or nothing.
+        stored_decision(self._store, self._log, request)
         _require_allowed(self._campaign, request)
-        return Ruling(request, as_usual(self._campaign, request.decision_id, at))
+        send_at = self._campaign.send_at(used, at)
+        return Ruling(request, as_usual(self._campaign, request.decision_id, at, send_at))
 
     def count(self, connection: sqlite3.Connection, rulings: Sequence[Ruling], at: datetime) -> None:
         """Keep how many requests were answered so on this day, inside the caller's transaction."""
+        keys = read_customer_keys(connection)
         for ruling in rulings:
-            if ruling.reason is Unstored.OPTED_OUT and self._store.customer_keys.generation > 1:
-                # Known under the newest key from now on, so that an older one can be destroyed.
-                opt_out(connection, ruling.request.customer_id, self._store.customer_keys, at, "")
+            if ruling.reason is Unstored.OPTED_OUT and keys.generation > 1:
+                rekey_opt_out(connection, ruling.request.customer_id, keys)
         count_unstored(connection, self._campaign, Counter(ruling.reason for ruling in rulings), at)
 
 
@@ -119,8 +124,8 @@ def _require_allowed(campaign: Campaign, request: Request) -> None:
             )
 
 
-def as_usual(campaign: Campaign, decision_id: str, at: datetime) -> Decision:
-    """The control choice as an answer: of no customer, from no context, and in no log."""
+def as_usual(campaign: Campaign, decision_id: str, at: datetime, send_at: datetime | None) -> Decision:
+    """The control choice as an answer: of no customer, from no context, and in no log; quiet hours are kept all the same."""
     choice = campaign.groups.control_choice
     picks = tuple(
         Pick(d.name, choice[d.name], 1.0, Pmf(d.ids, tuple(float(arm == choice[d.name]) for arm in d.ids)))
@@ -140,6 +145,7 @@ def as_usual(campaign: Campaign, decision_id: str, at: datetime) -> Decision:
         None,
         None,
         at.astimezone(UTC),
+        send_at,
     )
 
 

@@ -26,6 +26,8 @@ NAMES = (
     "m014_add_verdict_to_outcomes",
     "m020_index_settled_decisions",
     "m021_create_rankings",
+    "m022_index_rankings_by_snapshot",
+    "m023_add_n_done_to_batch_runs",
 )
 """Every migration of service/migrations.py, in its order; a test holds the two together."""
 

@@ -5,18 +5,22 @@ A key that is retired is destroyed. Rows written under it cannot be linked to an
 
 from __future__ import annotations
 
-import hmac
 import secrets
 import sqlite3
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from bandit.draw import SALT_BYTES, key_under, keyed_hmac
+from bandit.draw import SALT_BYTES, KeyedHmac, key_under, keyed_hmac
 from bandit.errors import UnusableStore
 from service.rows import stamp
 
 _AT_RISK = "opt_outs WHERE generation IS NULL OR generation <= ?"
 """Opt-outs that may be lost with the keys up to a generation."""
+OLD_KEY_IN_USE = timedelta(days=1)
+"""So long after a rotation rows may still bear the earlier key: a batch goes on under the one it began with."""
+_KEYS = """SELECT value, 1 + (SELECT coalesce(max(generation), 0) FROM customer_keys) FROM keys WHERE name = 'secret'
+UNION ALL SELECT key, generation FROM customer_keys WHERE key IS NOT NULL ORDER BY 2 DESC"""
+"""One statement, so that a rotation in another process is seen as a whole or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class CustomerKeys:
 
     secrets: tuple[bytes, ...]
     generation: int = 1
-    _keyed: tuple[hmac.HMAC, ...] = field(init=False, repr=False, compare=False)
+    _keyed: tuple[KeyedHmac, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_keyed", tuple(keyed_hmac(secret) for secret in self.secrets))
@@ -47,10 +51,8 @@ class CustomerKeys:
 
 def read_customer_keys(connection: sqlite3.Connection) -> CustomerKeys:
     """All generations that are left."""
-    newest = connection.execute("SELECT value FROM keys WHERE name = 'secret'").fetchone()
-    older = connection.execute("SELECT key FROM customer_keys WHERE key IS NOT NULL ORDER BY generation DESC")
-    last = connection.execute("SELECT coalesce(max(generation), 0) FROM customer_keys").fetchone()[0]
-    return CustomerKeys((newest[0], *(key for (key,) in older)), last + 1)
+    found = connection.execute(_KEYS).fetchall()
+    return CustomerKeys(tuple(key for key, _ in found), found[0][1])
 
 
 def rotate_key(connection: sqlite3.Connection, at: datetime) -> int:
@@ -94,6 +96,13 @@ def retire_keys(connection: sqlite3.Connection, before: datetime, at: datetime, 
         [(stamp(at), generation) for (generation,) in found],
     )
     return len(found)
+
+
+def generation_at(connection: sqlite3.Connection, at: datetime) -> int:
+    """The oldest generation of the key that a row decided at this time may bear."""
+    query = "SELECT 1 + coalesce(max(generation), 0) FROM customer_keys WHERE replaced_at <= ?"
+    (generation,) = connection.execute(query, (stamp(at - OLD_KEY_IN_USE),)).fetchone()
+    return int(generation)
 
 
 def rotations(connection: sqlite3.Connection) -> list[datetime]:

@@ -99,6 +99,7 @@ def decide_together(asked: Sequence[Asked], serving: Serving) -> None:
 def _to_decide(asked: Sequence[Asked], serving: Serving) -> list[Asked]:
     """Those that are to be decided; who opted out or did not consent gets their outcome here."""
     consent, at = Consent(serving.store, serving.log), serving.clock()
+    serving.renew_keys(at)
     rulings: list[Ruling] = []
     for one in asked:
         try:

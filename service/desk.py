@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bandit.campaign_file import read_campaign
 from bandit.context_columns import ContextColumns
 from bandit.decide_many import decide_many
-from bandit.decisions import Decisions, Requests
+from bandit.decisions import Decisions, Requests, send_ats
 from bandit.draw import customer_keys
 from bandit.errors import EngineError
 from bandit.privacy import Privacy
@@ -37,7 +37,7 @@ class Job:
         log_id: number of the campaign's log.
         campaign: the campaign file's text.
         columns: what the table's columns mean.
-        run: whose snapshot and time hold for all.
+        run: whose snapshot holds for all rows, and its time for those that are not stored yet.
     """
 
     db: Path
@@ -57,7 +57,6 @@ class DecidedGroup:
         choices: the whole group as the table of choices has it.
         opted_out: customers who want no mail.
         n_without_consent: customers who did not consent.
-        is_new: whether none of its rows was stored before, so that those of whom nothing is stored are to be counted.
     """
 
     rows: RowsInColumns
@@ -65,7 +64,6 @@ class DecidedGroup:
     choices: pa.RecordBatch
     opted_out: list[str]
     n_without_consent: int
-    is_new: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,21 +126,23 @@ class Desk:
         before = self._stored(asked, [(place, stored[asked.decision_ids[place]]) for place in old])
         decisions, seen = self._decided(asked.only(new))
         no_mail, no_consent = asked.only(opted_out), asked.only(withheld)
+        quiet_until = send_ats(campaign, no_consent.contexts, [self._job.run.at] * len(withheld))
         choices = merged(
             batch.num_rows,
             [
                 (new.tolist(), chosen(decisions)),
                 (old, chosen_before(before, self._log)),
                 (opted_out.tolist(), unchosen(*no_mail.ids, Status.OPTED_OUT, campaign)),
-                (withheld.tolist(), unchosen(*no_consent.ids, Status.NO_CONSENT, campaign)),
+                (withheld.tolist(), unchosen(*no_consent.ids, Status.NO_CONSENT, campaign, send_ats=quiet_until)),
             ],
             campaign,
         )
         rows = rows_in_columns(decisions, self._log, seen)
-        return DecidedGroup(rows, new, choices, no_mail.customer_ids, len(withheld), is_new=not old)
+        return DecidedGroup(rows, new, choices, no_mail.customer_ids, len(withheld))
 
     def _opted_out(self, asked: _Asked) -> NDArray[np.int64]:
         """Positions of customers who want no mail."""
+        self._store.reload_keys()  # somebody may have opted out under a key made since this process began
         keys, reader = self._store.customer_keys, self._store.reader()
         if reader.execute("SELECT 1 FROM opt_outs LIMIT 1").fetchone() is None:
             return np.zeros(0, dtype=np.int64)

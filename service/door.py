@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
 from http import HTTPStatus
 from itertools import chain
 from pathlib import Path
 
 from fastapi import Response
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bandit.errors import EngineError
@@ -22,8 +22,10 @@ from service.body_limit import bounded
 from service.door_rules import DoorRules
 from service.key_ring import KeyRing
 from service.keys_table import Scope as KeyScope
-from service.problem import Refused, problem_of, problem_response, refusal
-from service.rate_limit import ALLOWANCE, RateLimit, retry_after
+from service.personalizer.errors import failure_response
+from service.personalizer.routes import PREFIX as PERSONALIZER
+from service.problem import Refused, problem_of, refusal
+from service.rate_limit import ALLOWANCE, Allowance, RateLimit, retry_after
 from service.route_access import ACCESS, BODY_WITHOUT_LIMIT, Access, Needed, needed_for
 from service.security_headers import Answer, security_headers
 from service.serving import Serving
@@ -35,9 +37,12 @@ KEY_ID = "manyarm.key_id"
 NOBODY = ""
 """Id of whoever needs no key."""
 
+CLIENT_LEFT = 499
+"""Status of a request whose client left before all of it had come; no standard has one."""
+
 Headers = Mapping[bytes, bytes]
 _FRAMES = 12
-_PERSONALIZER = "/personalizer/"
+_PERSONALIZER = f"{PERSONALIZER}/"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -73,12 +78,15 @@ class Door:
             await self._app(scope, body, answer.send)
         except Refused as error:
             self._serving.tallies.add("requests_refused", error.title)
-            await _instead(refusal(error), scope, receive, answer)
+            await _instead(_answer_to(error, scope), scope, receive, answer)
         except EngineError as error:
-            await _instead(problem_of(error), scope, receive, answer)
+            await _instead(_answer_to(error, scope), scope, receive, answer)
+        except ClientDisconnect:
+            # Nobody hears this answer; it is what the request is counted by.
+            await _instead(Response(status_code=CLIENT_LEFT), scope, receive, answer)
         except Exception as error:  # noqa: BLE001 - whatever it was, its message may hold what a request brought
             _log(scope, error)
-            await _instead(_unexpected(), scope, receive, answer)
+            await _instead(_answer_to(_unexpected(), scope), scope, receive, answer)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Starting and stopping go through; there are no web sockets."""
@@ -95,15 +103,15 @@ class Door:
             UnusableStore: if the keys cannot be read.
         """
         headers, path, at = dict(scope["headers"]), scope["path"], self._clock()
-        if self._hosts and not self._is_our_name(headers):
-            raise _unknown_host()
         scopes = self._listed.get((scope["method"], path))
         if scopes is None:
             scopes = self._scopes_of(needed_for(scope["method"], path))
+        if self._hosts and not self._is_our_name(headers) and not _is_open(scope["method"], path):
+            raise _unknown_host()
         key_id = scope[KEY_ID] = self._admitted(scope, headers, scopes, at) if scopes else NOBODY
         if self._limit is not None and KeyScope.DECIDE in scopes and scope["method"] == "POST":
             _within(self._limit, key_id, at)
-            scope[ALLOWANCE] = partial(_spend_beyond_first, self._limit, key_id, self._clock)
+            scope[ALLOWANCE] = Allowance(self._limit, key_id, self._clock)
         if path in BODY_WITHOUT_LIMIT:
             return receive
         return bounded(headers, receive, self._rules.largest_body)
@@ -143,8 +151,20 @@ async def _instead(response: Response, scope: Scope, receive: Receive, answer: A
         await response(scope, receive, answer.send)
 
 
-def _unexpected() -> Response:
-    return problem_response(
+def _is_open(method: str, path: str) -> bool:
+    """Whether whoever watches the service may ask by any name: probes know an address only, and hear nothing of anybody."""
+    return needed_for(method, path) == (Access.OPEN,)
+
+
+def _answer_to(error: Refused | EngineError, scope: Scope) -> Response:
+    """An error in the shape that the callers of a route know."""
+    if scope["path"].startswith(_PERSONALIZER):
+        return failure_response(error)
+    return refusal(error) if isinstance(error, Refused) else problem_of(error)
+
+
+def _unexpected() -> Refused:
+    return Refused(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "InternalError",
         "the service failed in a way nobody foresaw. Its log names the place; ask again with the same ids.",
@@ -169,11 +189,6 @@ def _within(limit: RateLimit, key_id: str, at: datetime) -> None:
             "then with the same decision_id, or have the setting rate_limit raised.",
             {"Retry-After": retry_after(wait)},
         )
-
-
-def _spend_beyond_first(limit: RateLimit, key_id: str, clock: Callable[[], datetime], n_decisions: int) -> None:
-    """The door took one decision for the request itself."""
-    limit.spend(key_id, n_decisions - 1, clock())
 
 
 def _key_text(headers: Headers, path: str) -> str | None:

@@ -65,7 +65,7 @@ def rules_of(settings: Settings, host: str) -> DoorRules:
     return DoorRules(
         needs_key=needs_key if is_local else True,
         is_local=is_local,
-        hosts=named or (LOCAL_NAMES | {host} if is_local else frozenset()),
+        hosts=named | LOCAL_NAMES | {host} if is_local else named,
         largest_body=int(settings.number("largest_body")),
         rate_limit=None if settings["rate_limit"] is None else settings.number("rate_limit"),
         is_https_only=settings.is_on("hsts"),

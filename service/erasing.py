@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -18,6 +18,7 @@ from service.erased_sums import ErasedRow, add_sums
 from service.erasure import Erasure, Link, Reason, Removed, add_erasure
 from service.rows import stamp
 from service.store import Log, Store
+from service.webhooks.digest import digest
 
 _Value = TypeVar("_Value")
 AT_ONCE = 2000
@@ -75,6 +76,8 @@ def erase_customers(store: Store, orders: Iterable[tuple[str, Order]]) -> Iterat
     """The same for many, each with a receipt of their own; the log is read once for `AT_ONCE` of them."""
     left = iter(orders)
     while some := list(islice(left, AT_ONCE)):
+        # Events that nobody has read yet name their decision in their body only.
+        digest(store)
         store.reload_keys()
         names = {customer_id: store.customer_keys.of(customer_id) for customer_id, _ in some}
         # Looked up before anybody has to wait; the transaction looks only at what was written since.
@@ -85,11 +88,20 @@ def erase_customers(store: Store, orders: Iterable[tuple[str, Order]]) -> Iterat
             yield store.write(_Erasing(known, order, store.receipts_key, customer_id, seen))
 
 
-def erase_expired(store: Store, log: Log, retention: timedelta, *, at: datetime, new_id: NewId) -> list[Erasure]:
+def erase_expired(
+    store: Store,
+    log: Log,
+    retention: timedelta,
+    *,
+    at: datetime,
+    new_id: NewId,
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> list[Erasure]:
     """Erase the rows of a campaign, its earlier logs included, that are older than it keeps them.
 
     Rows whose window is open, or that the trainer has yet to learn from, wait for it. Raw events of providers go by their age
-    alone: some name decisions that are not known here, or not any more.
+    alone: some name decisions that are not known here, or not any more. Once `is_wanted` says no, the rest stays for another
+    time.
 
     Returns:
         a receipt for each `AT_ONCE` rows; none where nothing was old enough.
@@ -101,6 +113,8 @@ def erase_expired(store: Store, log: Log, retention: timedelta, *, at: datetime,
             found += _expired(store.reader(), other, before, is_learning=other.log_id == log.log_id)
     receipts = []
     for some in _slices(found, AT_ONCE):
+        if not is_wanted():
+            break
         order = Order(new_id(), at, Reason.RETENTION, before)
         receipts.append(store.write(_Erasing(some, order, store.receipts_key)))
     if _has_old_events(store.reader(), before):
@@ -210,13 +224,14 @@ def _delete(connection: sqlite3.Connection, table: str, decision_ids: Sequence[s
 def _delete_events(connection: sqlite3.Connection, decision_ids: Sequence[str]) -> Counter[str]:
     """Delete raw events of decisions, and those that only name the message that another one of them names."""
     for some in _slices(decision_ids, _VARIABLES):
-        connection.execute(
-            f"""UPDATE webhook_events SET decision_id = (
-                    SELECT e.decision_id FROM webhook_events e WHERE e.provider = webhook_events.provider
-                    AND e.message_id = webhook_events.message_id AND e.decision_id IN ({_marks(some)}) LIMIT 1)
-                WHERE decision_id IS NULL AND message_id IN (
-                    SELECT message_id FROM webhook_events WHERE decision_id IN ({_marks(some)}))""",  # noqa: S608
-            (*some, *some),
+        named = connection.execute(
+            "SELECT min(decision_id), provider, message_id FROM webhook_events "  # noqa: S608 - built from constants
+            f"WHERE decision_id IN ({_marks(some)}) AND message_id IS NOT NULL GROUP BY provider, message_id",
+            some,
+        ).fetchall()
+        connection.executemany(
+            "UPDATE webhook_events SET decision_id = ? WHERE provider = ? AND message_id = ? AND decision_id IS NULL",
+            named,
         )
     return _delete(connection, "webhook_events", decision_ids)
 

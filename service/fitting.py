@@ -155,7 +155,7 @@ def _sent(source: StoreSource, campaign: Campaign) -> Iterator[_Sent]:
 
 def _delays(source: StoreSource, kept: AbstractSet[str]) -> dict[str, FloatArray]:
     """Hours from send to the first outcome of each type within its window, of the decisions that are kept."""
-    query = """SELECT o.decision_id, o.type, min(julianday(o.at)) - julianday(coalesce(d.sent_at, d.decided_at))
+    query = """SELECT o.decision_id, o.type, min(julianday(o.at)) - julianday(coalesce(d.sent_at, d.send_at, d.decided_at))
                FROM outcomes o JOIN decisions d ON d.decision_id = o.decision_id
                WHERE d.log_id = ? AND d.state = 'matured' AND o.late = 0 AND o.verdict IS NOT 'machine'
                GROUP BY o.decision_id, o.type"""

@@ -11,7 +11,7 @@ from bandit.campaign import Campaign
 from bandit.errors import UnusableLog
 from bandit.group import Group
 from bandit.log import LoggedDecision
-from bandit.reward import State
+from bandit.reward import UNSENT, State
 from evaluation.lift import GroupSums, Lift, lift
 from service.erased_sums import ErasedSums, group_sums
 
@@ -71,7 +71,7 @@ def report_groups(
     learned: list[LoggedDecision] = []
     n_decisions = 0
     for n_decisions, row in enumerate(rows, start=1):  # noqa: B007 - counts
-        if row.group == Group.LEARNER:
+        if row.group == Group.LEARNER and row.state not in UNSENT:
             learned.append(row)
         if row.state == State.MATURED and row.reward is not None:
             rewards[row.group].append(row.reward)

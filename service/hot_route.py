@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 from fastapi import Response
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bandit.errors import EngineError
@@ -40,10 +41,16 @@ class HotRoute:
 
 
 async def _body(receive: Receive) -> bytes:
-    """The whole body; most come in one piece."""
+    """The whole body; most come in one piece.
+
+    Raises:
+        ClientDisconnect: if the client leaves before all of it has come.
+    """
     message = await receive()
     body: bytes = message.get("body", b"")
     while message.get("more_body", False):
         message = await receive()
         body += message.get("body", b"")
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
     return body

@@ -21,6 +21,14 @@ from service.snapshots_table import list_snapshots, load_snapshot
 from service.store import Log
 
 _READ_AHEAD = 2000
+_ERASED = """SELECT log_id, (SELECT count(*) FROM erased_rows r WHERE r.log_id = found.log_id)
+FROM (SELECT log_id FROM erased_rows UNION SELECT log_id FROM erased_sums) found ORDER BY 1"""
+_MISPLACED = """SELECT seq, state, sent_at FROM decisions
+WHERE log_id = ? AND (state IN ('deferred', 'expired') AND deferred IS NULL
+    OR state IN ('deferred', 'expired', 'void') AND sent_at IS NOT NULL OR state = 'matured' AND matured IS NULL)
+ORDER BY seq"""
+_NUMBERS = """SELECT matured FROM decisions WHERE log_id = :log AND matured IS NOT NULL
+UNION ALL SELECT matured FROM erased_rows WHERE log_id = :log AND matured IS NOT NULL ORDER BY 1"""
 
 
 def check_chain(connection: sqlite3.Connection) -> Check:
@@ -62,7 +70,7 @@ def check_erasures(connection: sqlite3.Connection, key: bytes) -> Check:
         check.n_checked += 1
         if not erasure.is_signed(links_of(connection, number), key):
             check.fail(f"erasure {erasure.erasure_id[:60]}: the store did not sign this receipt for these rows")
-    for log_id, n_rows in connection.execute("SELECT log_id, count(*) FROM erased_rows GROUP BY 1").fetchall():
+    for log_id, n_rows in connection.execute(_ERASED).fetchall():
         n_summed = sum(sums.n_decisions for sums in read_sums(connection, log_id).values())
         if n_summed != n_rows:
             check.fail(f"log {log_id}: {n_rows} rows were erased, the sums that are kept of them have {n_summed}")
@@ -74,8 +82,8 @@ def check_erasures(connection: sqlite3.Connection, key: bytes) -> Check:
 
 
 def check_rewards(connection: sqlite3.Connection, log: Log) -> Check:
-    """Each matured reward is what the outcomes within its window are worth."""
-    check = Check("reward", "each matured reward is what the outcomes kept for it are worth")
+    """Each matured reward is what the outcomes within its window are worth, and no row that matured was hidden."""
+    check = Check("reward", "each matured reward is what the outcomes kept for it are worth, and none was taken out")
     skipped = partial(_note, check)
     for matured in iterate_matured(connection, log.log_id, log.campaign, after=0, unreadable=skipped):
         check.n_checked += 1
@@ -85,7 +93,27 @@ def check_rewards(connection: sqlite3.Connection, log: Log) -> Check:
             check.fail(f"{where}: reward is {matured.decision.reward!r}, its outcomes are worth {worth!r}")
         if matured.decision.state != State.MATURED:
             check.fail(f"row {matured.decision.seq}: it has matured, and its state says {matured.decision.state!r}")
+    for seq, state, sent_at in connection.execute(_MISPLACED, (log.log_id,)):
+        check.fail(
+            f"row {seq}: its state is {state!r}, which {f'a row sent at {sent_at}' if sent_at else 'it'} cannot have"
+        )
+    _check_numbers(check, connection, log.log_id)
     return check
+
+
+def _check_numbers(check: Check, connection: sqlite3.Connection, log_id: int) -> None:
+    """Rows that matured are numbered without gap or double: one that is hidden as never sent leaves its number free."""
+    before = 0
+    for (number,) in connection.execute(_NUMBERS, {"log": log_id}):
+        if number <= before:
+            check.fail(f"the number {number} in the order of maturing stands twice, or is one that no row has")
+        elif number != before + 1:
+            check.fail(f"no row has matured as number {before + 1}{f' to {number - 1}' if number > before + 2 else ''}")
+        before = number
+    query = "SELECT coalesce(max(watermark), 0) FROM snapshots WHERE log_id = ?"
+    (watermark,) = connection.execute(query, (log_id,)).fetchone()
+    if before < watermark:
+        check.fail(f"rows up to number {watermark} were learned from, the last that has matured is number {before}")
 
 
 def _note(check: Check, _: int, error: UnusableLog) -> None:

@@ -42,7 +42,10 @@ METRICS: tuple[Metric, ...] = (
         "decisions", "counter", ("group", "policy", "fallback"),
         "Decisions of this campaign stored since this process started, whichever process made them.",
     ),
-    Metric("http_request_seconds", "histogram", ("method", "route", "status"), "Time to answer a request."),
+    Metric(
+        "http_request_seconds", "histogram", ("method", "route", "status"),
+        "Time to answer a request. Status 499: the client left first.",
+    ),
     Metric("requests_refused", "counter", ("reason",), "Requests turned away at the door, by reason."),
     Metric("writer_queue_depth", "gauge", (), "Writes that wait for the next commit."),
     Metric("writer_commit_size", "histogram", (), "Writes a commit."),

@@ -314,3 +314,15 @@ def m021_create_rankings(db: Database) -> None:
         ) STRICT
         """
     )
+
+
+@migrations()
+def m022_index_rankings_by_snapshot(db: Database) -> None:
+    """Whether any ranking names a snapshot, without a walk over all of them: the trainer deletes those that none names."""
+    db.execute("CREATE INDEX rankings_snapshot ON rankings(snapshot) WHERE snapshot IS NOT NULL")
+
+
+@migrations()
+def m023_add_n_done_to_batch_runs(db: Database) -> None:
+    """How far a run has come, so that those of whom nothing is stored are counted once, however often it was killed."""
+    db.execute("ALTER TABLE batch_runs ADD COLUMN n_done INTEGER NOT NULL DEFAULT 0")

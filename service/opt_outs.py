@@ -21,22 +21,36 @@ class OptOut(NamedTuple):
 
 
 def opt_out(connection: sqlite3.Connection, customer_id: str, keys: CustomerKeys, at: datetime, reason: str) -> OptOut:
-    """Mail a customer no more; an earlier opt-out stands, and is from now on known under the newest key.
+    """Mail a customer no more; the latest opt-out stands, and is from now on known under the newest key.
+
+    A provider's word, on its way for long, takes back what was said before it and nothing later.
 
     Args:
         connection: inside a transaction.
         customer_id: as it is given to decide.
-        keys: of customers.
+        keys: of customers, read in the same transaction: under an older one nobody would find it.
         at: now.
         reason: in a word: where it came from.
     """
-    found = find_opt_out(connection, customer_id, keys) or OptOut(stamp(at), reason)
+    given, found = OptOut(stamp(at), reason), find_opt_out(connection, customer_id, keys)
+    latest = given if found is None or given.at > found.at else found
+    _keep(connection, customer_id, keys, latest)
+    return latest
+
+
+def rekey_opt_out(connection: sqlite3.Connection, customer_id: str, keys: CustomerKeys) -> None:
+    """Know an opt-out under the newest key from now on, so that an older key can be destroyed; without one, nothing."""
+    found = find_opt_out(connection, customer_id, keys)
+    if found is not None:
+        _keep(connection, customer_id, keys, found)
+
+
+def _keep(connection: sqlite3.Connection, customer_id: str, keys: CustomerKeys, one: OptOut) -> None:
     opt_in(connection, customer_id, keys)
     connection.execute(
         "INSERT INTO opt_outs (customer_key, at, reason, generation) VALUES (?, ?, ?, ?)",
-        (keys.of(customer_id)[0], *found, keys.generation),
+        (keys.of(customer_id)[0], *one, keys.generation),
     )
-    return found
 
 
 def opt_in(connection: sqlite3.Connection, customer_id: str, keys: CustomerKeys) -> bool:
@@ -57,9 +71,9 @@ def find_opted_out(connection: sqlite3.Connection, customer_keys: Sequence[str])
 
 
 def find_opt_out(connection: sqlite3.Connection, customer_id: str, keys: CustomerKeys) -> OptOut | None:
-    """The opt-out of a customer, or None."""
+    """The latest opt-out of a customer, or None."""
     names = keys.of(customer_id)
     marks = ", ".join("?" * len(names))
-    query = f"SELECT at, reason FROM opt_outs WHERE customer_key IN ({marks}) ORDER BY at LIMIT 1"  # noqa: S608
+    query = f"SELECT at, reason FROM opt_outs WHERE customer_key IN ({marks}) ORDER BY at DESC LIMIT 1"  # noqa: S608
     row = connection.execute(query, names).fetchone()
     return None if row is None else OptOut(*row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
 
@@ -17,6 +17,8 @@ from service.decisions_table import Unreadable, readable
 from service.rows import READ, stamp
 
 MATURE_AT_ONCE = 5000
+AHEAD = timedelta(days=1) + CLOCK_SKEW
+"""How far a sending may seem to lie in the future. A day for times that were written with the wrong zone."""
 _COUNTED = "SELECT decision_id, type FROM outcomes WHERE late = 0 AND verdict IS NOT 'machine'"
 RewardOf = Callable[[int], RewardSpec]
 
@@ -63,6 +65,11 @@ def record_outcome(
     """
     standing = _standing(connection, outcome.decision_id)
     reward_of(standing.log_id).check(outcome, decided_at=standing.decided_at)
+    if outcome.at > received_at + AHEAD:
+        raise InvalidOutcome(
+            f"outcome {outcome.event_id!r} is reported as of {outcome.at.isoformat()}, and it is {stamp(received_at)} now: kept, "
+            "it would be late for ever and its event_id used up. Check the clock, and report it again."
+        )
     at = stamp(outcome.at)
     found = connection.execute(
         "SELECT decision_id, type, at FROM outcomes WHERE event_id = ?", (outcome.event_id,)
@@ -80,14 +87,31 @@ def record_outcome(
     return Receipt.LATE if late else Receipt.ACCEPTED
 
 
-def record_sent(connection: sqlite3.Connection, decision_id: str, sent_at: datetime, reward_of: RewardOf) -> Receipt:
+def record_sent(
+    connection: sqlite3.Connection,
+    decision_id: str,
+    sent_at: datetime,
+    reward_of: RewardOf,
+    received_at: datetime,
+    *,
+    timed: bool = True,
+) -> Receipt:
     """The message went out: the window now counts from here, and a deferred decision counts from now on.
 
+    Args:
+        connection: inside a transaction.
+        decision_id: of the decision.
+        sent_at: when the message went out.
+        reward_of: the reward of a log, by its number.
+        received_at: when we heard of it.
+        timed: whether the reporter gave the time; if not, a repetition may seem to be of another time.
+
     Raises:
-        UnknownDecision, InvalidOutcome: if it was reported as not sent, had matured or expired, or was sent at another time.
+        UnknownDecision, InvalidOutcome: if it was reported as not sent, had matured or expired, was sent at another time, or
+            is to be sent in the future.
     """
     standing = _standing(connection, decision_id)
-    if standing.sent_at == stamp(sent_at):
+    if standing.sent_at == stamp(sent_at) or (standing.sent_at is not None and not timed):
         return Receipt.DUPLICATE
     if standing.state == State.EXPIRED:
         raise InvalidOutcome(
@@ -103,6 +127,11 @@ def record_sent(connection: sqlite3.Connection, decision_id: str, sent_at: datet
         raise InvalidOutcome(
             f"decision {decision_id!r} was made at {stamp(standing.decided_at)} and cannot have been sent before, at "
             f"{stamp(sent_at)}. Check the clock or the decision_id."
+        )
+    if sent_at > received_at + AHEAD:
+        raise InvalidOutcome(
+            f"decision {decision_id!r} is reported as sent at {stamp(sent_at)}, and it is {stamp(received_at)} now: its window "
+            "would close too late, or never. Check the clock; a mail that is queued for later is reported when it went out."
         )
     due_at = stamp(reward_of(standing.log_id).due_at(standing.decided_at, sent_at))
     connection.execute(

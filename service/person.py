@@ -34,6 +34,7 @@ def person_document(store: Store, customer_id: str) -> Person:
         customer_id: as it was given to decide.
     """
     store.reload_keys()
+    store.reload_keys()
     reader = store.reader()
     rows = seqs_by_key(reader, store.customer_keys.of(customer_id))
     seqs = sorted(seq for found in rows.values() for seq in found)

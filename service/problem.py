@@ -23,7 +23,7 @@ from bandit.errors import (
     UnknownSnapshot,
     UnusableStore,
 )
-from service.webhooks.refusal import NoSuchWebhook, RefusedWebhook, UnreadableWebhook
+from service.webhooks.refusal import NoSuchWebhook, RefusedWebhook, UncheckableWebhook, UnreadableWebhook
 from service.webhooks.unsubscribe import UnknownLink
 
 MEDIA_TYPE = "application/problem+json"
@@ -39,6 +39,7 @@ STATUS: dict[type[EngineError], HTTPStatus] = {
     UnknownErasure: HTTPStatus.NOT_FOUND,
     NoSuchWebhook: HTTPStatus.NOT_FOUND,
     RefusedWebhook: HTTPStatus.UNAUTHORIZED,
+    UncheckableWebhook: HTTPStatus.SERVICE_UNAVAILABLE,
     UnreadableWebhook: HTTPStatus.BAD_REQUEST,
     UnknownLink: HTTPStatus.NOT_FOUND,
     BrokenSnapshot: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -8,6 +8,8 @@ from datetime import datetime
 
 from starlette.types import Scope
 
+from service.clock import Clock, Sleep
+
 
 @dataclass(slots=True)
 class _Bucket:
@@ -18,7 +20,9 @@ class _Bucket:
 
 
 ALLOWANCE = "manyarm.allowance"
-"""Where the door leaves, in a request's scope, what takes decisions from the key that brought it."""
+"""Where the door leaves, in a request's scope, the `Allowance` of the key that brought it."""
+LONGEST_NAP = 1.0
+"""Seconds; then is looked again, since others may spend from the same key meanwhile."""
 
 
 class RateLimit:
@@ -55,6 +59,15 @@ class RateLimit:
         """Take decisions that were made already, as those of a batch; the key waits for them afterwards."""
         self._filled(key_id, at).left -= n_decisions
 
+    def debt_of(self, key_id: str, at: datetime) -> float:
+        """Seconds until a key has paid for everything that it was given; 0 where it owes nothing."""
+        return max(-self._filled(key_id, at).left, 0.0) / self._rate
+
+    @property
+    def most(self) -> float:
+        """Decisions that may be made at once."""
+        return self._most
+
     def keep(self, key_ids: frozenset[str]) -> None:
         """Forget all other keys."""
         for gone in self._buckets.keys() - key_ids:
@@ -70,11 +83,37 @@ class RateLimit:
         return bucket
 
 
-def spend(scope: Scope, n_decisions: int) -> None:
-    """Count decisions of a batch beyond the first against the key that asked; nothing where there is no limit."""
-    allowance = scope.get(ALLOWANCE)
-    if allowance is not None:
-        allowance(n_decisions)
+class Allowance:
+    """What one request may take from its key; the door took one decision for the request itself."""
+
+    __slots__ = ("_clock", "_is_first_paid", "_key_id", "_limit")
+
+    def __init__(self, limit: RateLimit, key_id: str, clock: Clock) -> None:
+        self._limit, self._key_id, self._clock = limit, key_id, clock
+        self._is_first_paid = True
+
+    @property
+    def most(self) -> int:
+        """Decisions that are worth making at once, at least 1."""
+        return int(self._limit.most)
+
+    def spend(self, n_decisions: int) -> None:
+        """Take decisions, whether or not there are so many."""
+        self._limit.spend(self._key_id, n_decisions - self._is_first_paid, self._clock())
+        self._is_first_paid = False
+
+    async def spend_in_time(self, n_decisions: int, sleep: Sleep) -> None:
+        """Wait until the key owes nothing, then take decisions: however many there are, it owes for these at most."""
+        # Nothing is awaited between the last look and spending: of several requests only one goes on.
+        while (wait := self._limit.debt_of(self._key_id, self._clock())) > 0.0:
+            await sleep(min(wait, LONGEST_NAP))
+        self.spend(n_decisions)
+
+
+def allowance_of(scope: Scope) -> Allowance | None:
+    """What a request may take; None where there is no limit."""
+    found: Allowance | None = scope.get(ALLOWANCE)
+    return found
 
 
 def retry_after(seconds: float) -> str:

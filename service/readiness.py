@@ -107,7 +107,7 @@ def _warnings(serving: Serving) -> list[str]:
     if serving.snapshot is None and serving.engine.unserved != NO_SNAPSHOT:
         found.append(f"snapshot: choices are random ({serving.engine.unserved})")
     if serving.last_error is not None:
-        found.append(f"trainer: the last step failed ({serving.last_error})")
+        found.append(f"trainer: the last step failed ({serving.last_error}; its text is in the log)")
     age = step_age(serving)
     if serving.pause is not None and age is not None:
         longest = max(STALE_STEPS * serving.pause, STALE_AT_LEAST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from service.clock import NewId
@@ -30,10 +31,16 @@ class Retention:
         self._store, self._log, self._retention = store, log, retention
         self._last: datetime | None = None
 
-    def step(self, now: datetime, new_id: NewId) -> list[Erasure]:
-        """Erase what is too old, if a day has gone by since the last time; returns the receipts."""
+    def step(self, now: datetime, new_id: NewId, *, is_wanted: Callable[[], bool] = lambda: True) -> list[Erasure]:
+        """Erase what is too old, if a day has gone by since the last time; returns the receipts.
+
+        Args:
+            now: the time.
+            new_id: names the receipts.
+            is_wanted: asked now and then; once it says no, the rest stays until the next time.
+        """
         if self._retention is None or (self._last is not None and now - self._last < PAUSE):
             return []
-        receipts = erase_expired(self._store, self._log, self._retention, at=now, new_id=new_id)
+        receipts = erase_expired(self._store, self._log, self._retention, at=now, new_id=new_id, is_wanted=is_wanted)
         self._last = now
         return receipts

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from bandit.engine import Engine
-from service.clock import Clock, NewId, Timer, random_id, system_clock, system_timer
+from service.clock import Clock, NewId, Sleep, Timer, random_id, system_clock, system_timer
 from service.explaining import Explainer
 from service.metrics import Tallies
 from service.rankings.trainer import Rankings
@@ -19,6 +21,9 @@ from service.webhooks.digester import Digester
 
 logger = logging.getLogger("manyarm")
 ROWS_PER_STEP = 2000
+KEYS_PAUSE = timedelta(seconds=2)
+"""A key of customers that another process made is in use after this long: opt-outs stand under the newest one."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Serving:
@@ -26,7 +31,7 @@ class Serving:
 
     Args:
         store, log: where decisions go.
-        clock, new_id, timer: passed in, so that tests decide what time it is.
+        clock, new_id, timer, sleep: passed in, so that tests decide what time it is.
         settings: of this installation.
 
     Attributes:
@@ -34,7 +39,7 @@ class Serving:
         rankings: the loop of Azure Personalizer's calls.
         tallies: what is counted as it happens; `serving.tallies.add(name, *labels)` for a counter of service/metrics.py.
         first_seq: the last row that stood in the log when this process began.
-        last_error: what was wrong with the trainer's last step; None where it went well.
+        last_error: of what type the error of the trainer's last step was; None where it went well. Its text is in the log.
         last_step_at: when the trainer's last step went well.
         pause: between two steps of the trainer; None where it does not run in this process.
         is_draining: whether the process was asked to stop.
@@ -48,6 +53,7 @@ class Serving:
         clock: Clock = system_clock,
         new_id: NewId = random_id,
         timer: Timer = system_timer,
+        sleep: Sleep = asyncio.sleep,
         settings: Settings | None = None,
     ) -> None:
         self.store = store
@@ -55,6 +61,7 @@ class Serving:
         self.clock = clock
         self.new_id = new_id
         self.timer = timer
+        self.sleep = sleep
         self.settings = settings or Settings()
         self.engine: Engine = engine_for(store, log)
         self.explainer = Explainer(store, log)
@@ -68,6 +75,8 @@ class Serving:
         self.digester = Digester(store)
         self._trainer = Trainer(store, log)
         self._retention = Retention(store, log, retention_of(log, self.settings))
+        self._swapping = threading.Lock()
+        self._keys_read_at = self._keys_old_at = _NEVER
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -92,16 +101,19 @@ class Serving:
 
     def train(self) -> bool:
         """One step of the trainer; swaps the engine if there is a new snapshot. Returns whether rows may be left."""
-        training = self._trainer.step(self.clock(), most=ROWS_PER_STEP, is_wanted=lambda: not self._stop.is_set())
+        training = self._trainer.step(self.clock(), most=ROWS_PER_STEP, is_wanted=self._is_wanted)
         self._swap()
-        for receipt in self._retention.step(self.clock(), self.new_id):
+        for receipt in self._retention.step(self.clock(), self.new_id, is_wanted=self._is_wanted):
             logger.info(
                 "%d rows were old enough to be erased", receipt.n_decisions, extra={"erasure": receipt.erasure_id}
             )
-        rankings = self.rankings.train(self.clock(), most=ROWS_PER_STEP)
+        rankings = self.rankings.train(self.clock(), most=ROWS_PER_STEP, is_wanted=self._is_wanted)
         self.last_error, self.last_step_at = None, self.clock()
         self.tallies.add("trainer_steps")
         return max(training.n_learned, rankings.n_learned) >= ROWS_PER_STEP
+
+    def _is_wanted(self) -> bool:
+        return not self._stop.is_set()
 
     def take_up(self) -> None:
         """Serve what is promoted now, without waiting for the trainer's next step."""
@@ -109,13 +121,34 @@ class Serving:
 
     def _swap(self) -> None:
         """Serve what is promoted now, whoever promoted it, and use the newest key of customers, whoever made it."""
-        self.store.reload_keys()
-        before = self.snapshot
-        if before == self._trainer.serving_name() and self.engine.secret == self.store.secret:
-            return
-        self.engine = engine_for(self.store, self.log)
+        # One at a time, so that an engine begun earlier is never the last one to be assigned.
+        with self._swapping:
+            self.store.reload_keys()
+            before = self.snapshot
+            if before == self._trainer.serving_name() and self.engine.secret == self.store.secret:
+                return
+            self.engine = engine_for(self.store, self.log)
         if self.snapshot != before:
             logger.info("what serves has changed", extra={"snapshot": self.snapshot or "none"})
+
+    def renew_keys(self, at: datetime) -> None:
+        """Use the newest key of customers, whoever made it; asked before each decision, it looks every two seconds.
+
+        Args:
+            at: now.
+        """
+        # A clock that was set back must not keep an old key in use.
+        if self._keys_read_at <= at < self._keys_old_at:
+            return
+        self.store.reload_keys()
+        # An engine that is being made just now may take long, and may have an older key: the next request looks again.
+        if self._swapping.acquire(blocking=False):
+            try:
+                if self.engine.secret != self.store.secret:
+                    self.engine = replace(self.engine, secret=self.store.secret)
+                self._keys_read_at, self._keys_old_at = at, at + KEYS_PAUSE
+            finally:
+                self._swapping.release()
 
     @property
     def snapshot(self) -> str | None:
@@ -131,6 +164,6 @@ class Serving:
                 more = self.train()
             except Exception as error:
                 # Whatever it was, deciding goes on with what serves, and /readyz says what is wrong.
-                self.last_error, more = str(error), False
+                self.last_error, more = type(error).__name__, False
                 self.tallies.add("trainer_errors")
                 logger.exception("training failed; what served goes on serving", extra={"error": str(error)})

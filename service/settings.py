@@ -18,6 +18,7 @@ from types import MappingProxyType
 from bandit.errors import InvalidSettings
 from bandit.fault import shown
 from bandit.reward import parse_window
+from service.service_links import advice_on
 
 PREFIX = "MANYARM_"
 FROM_FILE = "_FILE"
@@ -57,7 +58,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("campaign", "text", "campaign.toml", "The campaign file."),
     Setting("require_keys", "boolean", None, "Whether requests need an API key. Not given: as soon as there is one."),
     Setting(
-        "allowed_hosts", "text", None, "Names the service is called by, with commas between. On loopback: its own."
+        "allowed_hosts", "text", None, "Names the service is called by, with commas between. On loopback also its own."
     ),
     Setting("rate_limit", "number", None, "Decisions a second for each API key. Not given: no limit."),
     Setting("largest_body", "integer", "4194304", "Bytes of a request's body, NDJSON batches excepted."),
@@ -150,6 +151,7 @@ class Settings(Mapping[str, Value]):
             except ValueError as error:
                 faults.append(str(error))
         if faults:
+            faults[-1] += advice_on(given)
             raise InvalidSettings("; ".join(faults) + ". Nothing was started; docs/settings.md lists every setting.")
 
     def __getitem__(self, name: str) -> Value:

@@ -21,10 +21,10 @@ from service.store import Log, Store
 AT_ONCE = 10_000
 """Rows whose pmfs are held as tuples before they are packed."""
 
-_OUTCOMES = """SELECT 24.0 * (julianday(o.at) - julianday(coalesce(d.sent_at, d.decided_at))), o.late, o.verdict IS 'machine',
-    o.verdict IS NOT NULL
+_OUTCOMES = """SELECT 24.0 * (julianday(o.at) - julianday(coalesce(d.sent_at, d.send_at, d.decided_at))), o.late,
+    o.verdict IS 'machine', o.verdict IS NOT NULL
 FROM outcomes o JOIN decisions d ON d.decision_id = o.decision_id
-WHERE d.log_id = ? AND julianday(o.at) IS NOT NULL AND julianday(coalesce(d.sent_at, d.decided_at)) IS NOT NULL"""
+WHERE d.log_id = ? AND julianday(o.at) IS NOT NULL AND julianday(coalesce(d.sent_at, d.send_at, d.decided_at)) IS NOT NULL"""
 
 LEGEND = f"""\
 An audit raises a false alarm in about 1 of 20 honest logs (population in 1 of 100): an alarm is a reason to look, no proof.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,15 +21,14 @@ from bandit.errors import EngineError, UnusableStore
 from bandit.log import LoggedDecision
 from bandit.reward import RewardSpec
 from service.caps import insert_within_caps
+from service.connection import Readers, connect, empty_log_of_changes
 from service.current_tables import bring_up_to_date
 from service.customer_keys import read_customer_keys
 from service.decisions_table import Row, Unreadable, find_decision, insert_decisions, iterate_decisions
 from service.rows import decided_values, stamp
 from service.writer import Operation, Result, Writer
 
-BUSY_SECONDS = 30.0
 OPENING_ATTEMPTS = 200
-WIPING_MILLISECONDS = 2000
 _BY_CUSTOMER = "CREATE INDEX IF NOT EXISTS decisions_customer ON decisions(customer_key, decided_at)"
 """Finds what a customer got before. It costs a fifth of all decisions a second, so only a file that asks for it has it."""
 
@@ -65,9 +63,8 @@ class Store:
 
     def __init__(self, path: str | Path, *, salt: bytes | None = None, secret: bytes | None = None) -> None:
         self.path = Path(path)
-        self._readers = threading.local()
+        self._readers = Readers(self.path)
         self._logs: dict[int, Log] = {}
-        self._opened: list[sqlite3.Connection] = []
         try:
             self.salt, self.receipts_key = self._prepared(salt, secret)
             with self._once() as connection:
@@ -89,8 +86,7 @@ class Store:
     def close(self) -> None:
         """Write what waits and let go of the file."""
         self._writer.close()
-        for connection in self._opened:
-            connection.close()
+        self._readers.close()
 
     @property
     def secret(self) -> bytes:
@@ -115,9 +111,7 @@ class Store:
         with self._once() as connection:
             if rewriting:
                 connection.execute("VACUUM")
-            connection.execute(f"PRAGMA busy_timeout = {WIPING_MILLISECONDS}")
-            is_busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        return not is_busy
+            return empty_log_of_changes(connection)
 
     def open_log(self, campaign: Campaign, now: datetime) -> Log:
         """The log of this campaign's content, begun if there is none.
@@ -171,13 +165,8 @@ class Store:
         return self._writer
 
     def reader(self) -> sqlite3.Connection:
-        """This thread's reading connection."""
-        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
-        if connection is None:
-            connection = self._connect()
-            self._readers.connection = connection
-            self._opened.append(connection)
-        return connection
+        """This thread's reading connection; it is closed when the thread ends, or the store."""
+        return self._readers.own()
 
     def last_seq(self) -> int:
         """Number of the last row that was written."""
@@ -234,13 +223,7 @@ class Store:
         return insert_within_caps(connection, rows, self._capped)
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
-        )
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA secure_delete = ON")
-        return connection
+        return connect(self.path)
 
     def _prepared(self, salt: bytes | None, secret: bytes | None) -> tuple[bytes, bytes]:
         """Make the tables and keys that are missing; again where another process is at it just now.

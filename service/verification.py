@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -20,7 +23,7 @@ from evaluation.propensity_honesty import inverse_propensity_test
 from evaluation.sample_ratio import group_ratio_e_value
 from evaluation.verify import Check, Recomputation, verify_rows
 from policies.registry import group_policies
-from service.customer_keys import rotations
+from service.customer_keys import OLD_KEY_IN_USE, rotations
 from service.erasure import expiries
 from service.integrity import check_chain, check_erasures, check_rewards, check_snapshots
 from service.past_sends import sends_before
@@ -32,6 +35,8 @@ from service.store import Log, Store
 
 ALARM = CERTAIN
 """False alarm rate of each statistical check: `verify` is run often, and must pass on honest logs."""
+
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 Watch = Callable[[Iterable[LoggedDecision]], Iterable[LoggedDecision]]
 """Passes rows through, so that a progress bar can watch them."""
@@ -60,7 +65,9 @@ def verify_store(
     statistics: AuditSettings | None = None,
     provider: Mapping[str, int] | None = None,
 ) -> Verification:
-    """Check everything there is in a store; nothing is changed and nothing is raised for a bad row.
+    """Check everything there is in a store as it stands now; nothing is changed and nothing is raised for a bad row.
+
+    Others may go on writing meanwhile: what they write is not looked at.
 
     Args:
         store: with any number of logs.
@@ -71,9 +78,29 @@ def verify_store(
     Raises:
         UnusableLog: if the provider counted something that is not in the log.
     """
-    reader = store.reader()
+    with _standing_still(store.reader()) as reader:
+        return _verified(store, reader, watch, statistics, provider)
+
+
+@contextmanager
+def _standing_still(reader: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All that this thread reads from a store is of one moment; a row of later must not look like one too many."""
+    reader.execute("BEGIN")
+    try:
+        yield reader
+    finally:
+        reader.execute("ROLLBACK")
+
+
+def _verified(
+    store: Store,
+    reader: sqlite3.Connection,
+    watch: Watch,
+    statistics: AuditSettings | None,
+    provider: Mapping[str, int] | None,
+) -> Verification:
     erasures = check_erasures(reader, store.receipts_key)
-    checks = [check_chain(reader), *([erasures] if erasures.n_checked else [])]
+    checks = [check_chain(reader), *([erasures] if erasures.n_checked or erasures.failures else [])]
     n_rows = checks[0].n_checked
     logs = store.logs()
     audits = {}
@@ -114,10 +141,12 @@ def _verify_log(store: Store, log: Log, watch: Watch) -> tuple[list[Check], Audi
 def _earlier_sends(store: Store, log: Log) -> Callable[[LoggedDecision], Sequence[EarlierSend] | None]:
     """What the log held of a row's customer; None where rows of that time were erased, or bear another key, since."""
     reader, spec = store.reader(), log.campaign.wear_out
-    breaks = [*expiries(reader), *rotations(reader)]
+    # A row from before an expiry has lost its past as well, while it waits to be erased itself.
+    breaks = [(_EVER, moment) for moment in expiries(reader)]
+    breaks += [(moment, moment + OLD_KEY_IN_USE) for moment in rotations(reader)]
 
     def earlier(row: LoggedDecision) -> Sequence[EarlierSend] | None:
-        if spec and any(row.decided_at - spec.window < moment <= row.decided_at for moment in breaks):
+        if spec and any(row.decided_at - spec.window < last and first <= row.decided_at for first, last in breaks):
             return None
         return sends_before(store, log, row)
 

@@ -142,7 +142,7 @@ class Writer:
         return batch, False
 
 
-def _commit(connection: sqlite3.Connection, batch: list[_Waiting], insert: BulkInsert) -> sqlite3.Error | None:
+def _commit(connection: sqlite3.Connection, batch: list[_Waiting], insert: BulkInsert) -> Exception | None:
     """All that waits in one transaction; returns what the database had against it."""
     rows = [waiting for waiting in batch if waiting.operation is None]
     try:
@@ -154,7 +154,7 @@ def _commit(connection: sqlite3.Connection, batch: list[_Waiting], insert: BulkI
             if waiting.operation is not None:
                 _apply(connection, waiting, waiting.operation)
         connection.execute("COMMIT")
-    except sqlite3.Error as error:
+    except Exception as error:  # noqa: BLE001 - whatever it was, the callers must hear of it and the writer must live
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         for waiting in batch:
@@ -180,7 +180,7 @@ def _apply(connection: sqlite3.Connection, waiting: _Waiting, operation: Operati
     connection.execute("RELEASE operation")
 
 
-def _unusable(error: sqlite3.Error) -> UnusableStore:
+def _unusable(error: Exception) -> UnusableStore:
     return UnusableStore(
         f"the database could not be written ({error}). Nothing of this was stored: free the disk or the lock, and send it "
         "again with the same ids."

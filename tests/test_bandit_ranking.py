@@ -25,6 +25,7 @@ from bandit.ranking_learner import ARGUMENTS, MaturedRanking, RankingModel, Rewa
 from bandit.ranking_request import MOST_ACTIONS, Action, RankingRequest
 from bandit.ranking_rules import RankingRules, check_reward
 from bandit.regressors import VwRegressors
+from bandit.remembered_actions import MOST_REMEMBERED, RememberedActions
 from policies import Native, Uniform, policy_of
 
 AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -220,6 +221,56 @@ def test_features_are_bounded_in_number_and_depth():
         flattened([deep], "contextFeatures")
     with pytest.raises(InvalidRanking, match="more than 1000 features"):
         flattened([{f"f{i}": i for i in range(MOST_FEATURES + 1)}], "contextFeatures")
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_features_that_are_too_many_are_not_even_named(monkeypatch, depth):
+    named = []
+    monkeypatch.setattr("bandit.free_features._named", lambda name: named.append(name) or str(name))
+    many = [1] * (MOST_FEATURES + 1)
+    for value in (many, {str(i): True for i in range(MOST_FEATURES + 1)}, ["word"] * (MOST_FEATURES + 1)):
+        with pytest.raises(InvalidRanking, match=r"with contextFeatures\[0\].* there are more than 1000 features"):
+            flattened([{"a": 1, "x": {"y": value} if depth else value}], "contextFeatures")
+    with pytest.raises(InvalidRanking, match="with contextFeatures there are more"):
+        flattened([{}] * (MOST_FEATURES + 1), "contextFeatures")
+    assert len(named) <= 3
+
+
+def test_interactions_of_one_request_are_bounded():
+    actions = tuple(Action(f"a{i}", ({"x": [1] * 19},)) for i in range(50))
+    assert len(RankingRequest("e", actions, ({"c": [1] * 100},)).features.context) == 100
+    with pytest.raises(InvalidRanking, match="make 101000 products, need at most 100000"):
+        RankingRequest("e", actions, ({"c": [1] * 101},))
+
+
+def test_what_is_remembered_of_actions_is_bounded_by_their_features_and_letters():
+    hashed = []
+    actions = RememberedActions(lambda name, features: hashed.append(name) or [], most=1000)
+    wide = tuple((f"f{i}", 1.0) for i in range(300))
+    for name in ("a", "b", "c", "d", "b", "a"):
+        actions.namespaces(name, wide)
+    assert hashed == ["a", "b", "c", "d", "a"], "the one not offered for longest is forgotten"
+    assert actions.weight <= 1000
+    actions.namespaces("e", (("x" * 200_000, 1.0),))
+    assert (actions.weight, list(actions)) == (0, []), "one that is too large is not remembered"
+
+
+def test_a_model_remembers_a_bounded_number_of_features():
+    model = RankingModel("c")
+    for i in range(120):
+        request = RankingRequest("e", (Action(f"a{i}", ({"x": [i] * MOST_FEATURES},)),))
+        model.scores(request.features, (0,))
+    assert model._remembered.weight <= MOST_REMEMBERED < 120 * MOST_FEATURES
+
+
+def test_training_that_is_not_wanted_any_more_keeps_what_it_learned_and_goes_on_there():
+    rows = [MaturedRanking(i + 1, asked(f"e{i}", TIERS[i % 3]), i % 4, "learner", float(i % 2)) for i in range(200)]
+    assert train_rankings("contest", None, rows, is_wanted=lambda: False) is None
+    asks = iter(range(10_000))
+    first = train_rankings("contest", None, rows, is_wanted=lambda: next(asks) < 203)
+    assert (first.watermark, first.n_learned) == (96, 96)
+    second = train_rankings("contest", first, rows[96:])
+    assert (second.watermark, second.n_learned) == (200, 200)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -299,3 +301,41 @@ def test_a_steady_step_is_the_gradient_over_the_prior_precision_and_the_sum_of_i
         weight += 2.0 * gradient / squares
         model.learn([("a", feature)], [label])
     assert model.predict([("a", feature)])[0] == pytest.approx(2.0 * weight, abs=1e-4)
+
+
+def giving_way(fill):
+    """The same, but another thread has its turn after an example was filled."""
+
+    def filled(*arguments):
+        fill(*arguments)
+        time.sleep(0.0005)
+
+    return filled
+
+
+def asked_by_two_threads(answer):
+    """Two threads ask, each about a user of its own; the answers of both."""
+    with ThreadPoolExecutor(2) as threads:
+        return list(threads.map(lambda user: [(user, answer(user)) for _ in range(30)], (0, 1)))
+
+
+def test_an_explorer_answers_two_threads_as_it_answers_one():
+    model = VwExplorer(explorer_arguments("softmax"))
+    learn_explorer(model, 200)
+    hashed = Hashed(model)
+    truth = [model.pmf([hashed.shared(user, 0.5)], "a", hashed.arms["a"]).tolist() for user in (0, 1)]
+    assert truth[0] != truth[1]
+    model.fill = giving_way(model.fill)
+    found = asked_by_two_threads(lambda user: model.pmf([hashed.shared(user, 0.5)], "a", hashed.arms["a"]).tolist())
+    assert all(pmf == truth[user] for answers in found for user, pmf in answers)
+
+
+def test_regressors_answer_two_threads_as_they_answer_one():
+    model = VwRegressors([REGRESSORS["squared"]])
+    learn_regressor(model, 200)
+    hashed = Hashed(model)
+    truth = [model.predict(hashed.whole(user, 0.5, 0, 0)) for user in (0, 1)]
+    assert truth[0] != truth[1]
+    model._fill = giving_way(model._fill)
+    found = asked_by_two_threads(lambda user: model.predict(hashed.whole(user, 0.5, 0, 0)))
+    assert all(predicted == truth[user] for answers in found for user, predicted in answers)

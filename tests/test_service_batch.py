@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -25,14 +26,15 @@ from bandit.decide_many import decide_many
 from bandit.decisions import Requests
 from bandit.wear_out import DAY, PastSend
 from service.app import create_app
-from service.batch_runs import ids_in
+from service.batch_runs import EarlierRun, advance_run, begun_run, finish_run, ids_in
 from service.integrity import check_chain
 from service.repeated_ids import RepeatedIds
-from service.rows import covered, next_chain
+from service.rows import DECIDED, covered, next_chain
 from service.rows_in_columns import append_rows, rows_in_columns
 from service.serving import Serving
 from service.snapshots_table import add_snapshot, promote
 from service.store import Store
+from service.trainer import Trainer
 from service.verification import verify_store
 
 MANYARM = str(Path(sys.executable).with_name("manyarm"))
@@ -70,6 +72,11 @@ def folder(tmp_path, monkeypatch, worlds):
 def decided(cli, *options, out="choices.parquet"):
     cli.run("decide", "--users", "users.parquet", "--out", out, "--at", NOON, *options)
     return pq.read_table(out).to_pylist()
+
+
+def begun(store, log, at, *, again=False):
+    """The run of a table, as the command asks for it."""
+    return begun_run(store, log, "hash", 0, at=at, new_id=iter(["0123456789ab", "ba9876543210"]).__next__, again=again)
 
 
 def n_stored(path="manyarm.db"):
@@ -158,19 +165,24 @@ def test_a_killed_run_goes_on_and_two_processes_write_the_bytes_that_one_writes(
     undisturbed.write_bytes(Path("manyarm.db").read_bytes())
     command = [MANYARM, "decide", "--users", "users.parquet", "--out", "choices.parquet"]
     for least, n_processes in ((1, 1), (20_000, 2)):
-        killed = kill_in_the_middle([*command, "--processes", str(n_processes)], least)
+        # Each goes on at a time of its own, which nothing but the times of its rows hangs on.
+        killed = kill_in_the_middle(
+            [*command, "--processes", str(n_processes), "--at", f"2026-11-2{n_processes}T12:00Z"], least
+        )
         assert least <= killed < n
         assert not Path("choices.parquet").exists()
     decided(cli, "--processes", 2)
     assert n_stored() == (n, n)
     decided(cli, "--db", undisturbed, "--processes", 1, out="undisturbed.parquet")
     assert Path("choices.parquet").read_bytes() == Path("undisturbed.parquet").read_bytes()
-    heads = []
+    columns, found = ", ".join(name for name in DECIDED if name != "decided_at"), []
     for path in ("manyarm.db", undisturbed):
         with Store(path) as store:
             assert check_chain(store.reader()).passed
-            heads.append(store.reader().execute("SELECT seq, chain FROM head").fetchone())
-    assert heads[0] == heads[1]
+            (n_times,) = store.reader().execute("SELECT count(DISTINCT decided_at) FROM decisions").fetchone()
+            assert (n_times > 1) == (path != undisturbed)
+            found.append(store.reader().execute(f"SELECT seq, {columns} FROM decisions ORDER BY seq").fetchall())
+    assert found[0] == found[1]
     assert "Say --again for a new wave" in message(cli, "decide", "users.parquet", "--at", NOON)  # it is finished now
 
 
@@ -187,8 +199,8 @@ def kill_in_the_middle(command, least):
     return n_stored()[0]
 
 
-def test_a_run_goes_on_with_the_snapshot_and_the_time_it_began_with(folder, cli, worlds):
-    """Whatever was promoted since; and rows that stand are not decided again."""
+def test_a_run_goes_on_with_the_ids_and_the_snapshot_it_began_with_at_the_time_it_goes_on(folder, cli, worlds):
+    """Whatever was promoted since; and messages that go out now are not taken for sends of long ago that nobody clicked."""
     pq.write_table(users(40), "users.parquet")
     with Store("manyarm.db") as store:
         log = store.open_log(worlds.campaign(**document(worlds)), worlds.noon)
@@ -204,12 +216,68 @@ def test_a_run_goes_on_with_the_snapshot_and_the_time_it_began_with(folder, cli,
     cli.run("decide", "users.parquet", "--out", "choices.parquet", "--at", "2027-01-01T00:00:00Z")
     rows = pq.read_table("choices.parquet").to_pylist()
     assert [row["decision_id"] for row in rows[:2]] == ids
-    unserved = worlds.engine(log.campaign, salt=salt, secret=secret)
+    unserved, now = worlds.engine(log.campaign, salt=salt, secret=secret), datetime(2027, 1, 1, tzinfo=UTC)
     with Store("manyarm.db") as store:
         for row in store.decisions(log):
-            assert (row.decided_at, row.snapshot) == (worlds.noon, None)
+            assert (row.decided_at, row.snapshot) == (now, None)
             made = unserved.decide(f"c{row.seq - 1}", Context(row.context), decision_id=row.decision_id, at=worlds.noon)
             assert made.picks[0].pmf.probabilities == pytest.approx(row.pmfs[0], abs=1e-15)
+        assert Trainer(store, log).step(now + timedelta(seconds=1)).n_matured == 0
+
+
+def test_a_table_begun_under_another_content_of_the_campaign_is_decided_anew_only_if_asked(folder, cli, worlds):
+    pq.write_table(users(20), "users.parquet")
+    with Store("manyarm.db") as store:
+        store.open_log(worlds.campaign(**document(worlds)), worlds.noon)
+    begin_run("0123456789ab")
+    text = Path("campaign.toml").read_text(encoding="utf-8")
+    edited = worlds.toml(document(worlds, groups=GROUPS | {"random": 0.3}))
+    Path("campaign.toml").write_text(edited, encoding="utf-8")
+    assert "the campaign file was changed since" in message(cli, "decide", "users.parquet", "--at", NOON)
+    assert n_stored() == (0, 0)
+    Path("campaign.toml").write_text(text, encoding="utf-8")
+    assert len(decided(cli)) == 20
+    Path("campaign.toml").write_text(edited, encoding="utf-8")
+    assert "was decided before" in message(cli, "decide", "users.parquet", "--at", NOON)
+    assert n_stored() == (20, 20)
+    assert len(decided(cli, "--again")) == 20
+    assert n_stored() == (40, 20)
+
+
+def test_a_run_counts_those_of_whom_nothing_is_stored_once_however_often_it_is_killed(tmp_path, worlds):
+    with Store(tmp_path / "manyarm.db") as store:
+        log = store.open_log(worlds.campaign(), worlds.noon)
+        first = begun(store, log, worlds.noon)
+        assert [store.write(lambda c, n=n: advance_run(c, first, n)) for n in (10, 20)] == [True, True]
+        later = begun(store, log, worlds.noon + DAY)
+        assert (later.run, later.at, later.begun_before) == (first.run, worlds.noon + DAY, worlds.noon)
+        assert [store.write(lambda c, n=n: advance_run(c, later, n)) for n in (10, 20, 30)] == [False, False, True]
+        finish_run(store, later, worlds.noon + 2 * DAY)
+        assert begun(store, log, worlds.noon) == EarlierRun(worlds.noon, worlds.noon + 2 * DAY)
+
+
+def test_a_killed_run_over_a_table_of_which_nothing_is_stored_counts_it_once(folder, cli, worlds):
+    context = worlds.document()["context"] | {"consent": {"kind": "boolean"}}
+    text = worlds.toml(document(worlds, context=context, privacy={"consent": "consent"}))
+    Path("campaign.toml").write_text(text, encoding="utf-8")
+    pq.write_table(users(9).select(["customer_id"]), "users.parquet")
+    for _ in range(2):
+        assert {row["status"] for row in decided(cli)} == {"no-consent"}
+        with sqlite3.connect("manyarm.db") as connection:
+            assert connection.execute("SELECT n FROM unstored").fetchall() == [(9,)]
+            connection.execute("UPDATE batch_runs SET finished_at = NULL")  # as if it was killed before its last word
+        connection.close()
+
+
+def test_the_chain_holds_over_an_estimate_that_sqlite_would_read_one_bit_off(worlds, tmp_path):
+    with Store(tmp_path / "one.db", salt=worlds.salt, secret=worlds.secret) as store:
+        log = store.open_log(worlds.campaign(), worlds.noon)
+        asked = Requests(["ann"], [Context({})], ["d1"], [worlds.noon])
+        decisions = decide_many(worlds.engine(log.campaign), asked)
+        rows = rows_in_columns(replace(decisions, estimates=np.array([5.05196444538815e-18])), log, [None])
+        store.write(lambda connection: append_rows(connection, rows))
+        assert check_chain(store.reader()).passed
+        assert not [value for value in rows.common.values() if isinstance(value, float)]
 
 
 def test_rows_that_the_api_decided_before_stand(folder, cli, worlds):

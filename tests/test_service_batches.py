@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 
 import pytest
+from starlette.testclient import TestClient
 
 import service.line_stream
+from service.app import create_app
+from service.door_rules import DoorRules
 from service.line_stream import NDJSON, LineStream
 from service.schemas import BatchAnswer
 from service.store import Store
@@ -239,3 +243,23 @@ def test_a_client_that_goes_away_ends_the_stream():
     wire = Wire([b"a\nb\nc"], leaves=True)
     answers, groups = stream(wire)
     assert (answers, groups) == (b"a\nb\n", [2])
+
+
+def test_lines_wait_for_the_rate_and_the_next_single_call_does_not_wait_for_hours(serve, worlds):
+    http, slept = serve(), []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        http.now += timedelta(seconds=max(seconds, 0.001))
+
+    http.serving.sleep = sleep
+    app = create_app(http.serving, rules=DoorRules(rate_limit=5.0))
+    with TestClient(app) as client:
+        body = "\n".join(json.dumps({"customer_id": f"c{i}"}) for i in range(60))
+        response = client.post("/v1/decisions/batch", content=body, headers={"content-type": NDJSON})
+        assert len(response.text.splitlines()) == 60
+        # 5 at once, and the last line, a group by itself, is not paid for yet.
+        assert sum(slept) == pytest.approx((60 - 5 - 1) / 5, abs=0.1)
+        refused = client.post("/v1/decisions", json={"customer_id": "ann"})
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) <= 2

@@ -121,6 +121,22 @@ def test_one_commit_holds_no_more_of_a_customer_than_the_cap_allows(http, worlds
     assert list(http.store.decisions(http.log)) == []
 
 
+def test_a_row_that_is_refused_for_its_id_uses_up_no_message(http, worlds):
+    """Of an earlier campaign file's id, and of one that stands twice in a commit."""
+    changed = worlds.campaign(**document(worlds) | {"campaign": {"id": "contest", "timezone": "Europe/Madrid"}})
+    log = http.store.open_log(changed, worlds.noon)
+
+    def added(log, *asked):
+        engine = worlds.engine(log.campaign, salt=http.store.salt, secret=http.store.secret)
+        context = worlds.contexts(log.campaign, 1)[0]
+        made = [engine.decide(name, context, decision_id=id_, at=worlds.noon) for name, id_ in asked]
+        return [type(error).__name__ for error in http.store.add_each([http.store.row_of(one, log) for one in made])]
+
+    twice = added(http.log, ("ann", "d1"), ("ann", "d1"), ("ann", "d2"))
+    assert twice == ["NoneType", "ConflictingDecision", "CapReached"]
+    assert added(log, ("bob", "d1"), ("bob", "d9"), ("bob", "d8")) == ["ConflictingDecision", "NoneType", "CapReached"]
+
+
 def test_a_table_leaves_out_who_has_enough_and_the_api_counts_what_the_table_decided(folder, cli, worlds):
     customers = ["ann", "bob", "ann", "cat"]
     pq.write_table(pa.table({"customer_id": customers}), "users.parquet")
@@ -178,6 +194,30 @@ def test_a_zone_that_is_none_is_found_before_anything_is_decided(folder, cli, wo
     cli.run("decide", "users.parquet", "--out", "choices.parquet", "--at", NOON)
     rows = pq.read_table("choices.parquet").to_pylist()
     assert [row["send_at"] and row["send_at"].isoformat() for row in rows] == ["2026-11-22T23:00:00+00:00", None]
+
+
+def test_who_did_not_consent_is_not_mailed_at_night_either(folder, cli, worlds):
+    night = {"from": "21:00", "until": "08:00", "zone": "zone"}
+    context = {"zone": {"kind": "categorical", "protected": True}, "consent": {"kind": "boolean"}}
+    control = {"share": 0.2, "choice": {"subject": "plain", "cta": "join"}}
+    sections = {"context": context, "groups": {"control": control}, "limits": {"quiet_hours": night}}
+    text = worlds.toml(worlds.document(**sections, privacy={"consent": "consent"}))
+    Path("campaign.toml").write_text(text, encoding="utf-8")
+    zones, said = ["Asia/Tokyo", None, "Asia/Tokyo"], [False, False, True]
+    table = {"customer_id": ["ann", "bob", "cat"], "zone": zones, "consent": said}
+    pq.write_table(pa.table(table), "users.parquet")
+    cli.run("decide", "users.parquet", "--out", "choices.parquet", "--at", NOON)
+    rows = pq.read_table("choices.parquet").to_pylist()
+    morning = "2026-11-22T23:00:00+00:00"
+    assert [row["status"] for row in rows] == ["no-consent", "no-consent", "decided"]
+    assert [row["send_at"] and row["send_at"].isoformat() for row in rows] == [morning, None, morning]
+    with Store("manyarm.db") as store:
+        client = TestClient(create_app(Serving(store, store.logs()[0], clock=lambda: worlds.noon)))
+        body = {"customer_id": "ann", "context": {"zone": "Asia/Tokyo"}}
+        answer = client.post("/v1/decisions", json=body).json()
+        assert (answer["policy"], answer["send_at"]) == ("no-consent", "2026-11-22T23:00:00Z")
+        body["context"] = {"zone": "Tokyo"}
+        assert client.post("/v1/decisions", json=body).status_code == 422
 
 
 def test_check_says_what_the_limits_are(folder, cli, worlds):

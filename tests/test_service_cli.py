@@ -175,7 +175,7 @@ def test_record_takes_a_table_and_single_events_and_says_what_became_of_each(run
         {"event_id": "", "decision_id": "d4", "type": "not_sent", "at": ""},
     ]
     write_csv("events.csv", events)
-    found = json.loads(run("record", "events.csv", "--at", NOON, "--json").stdout)
+    found = json.loads(run("record", "events.csv", "--at", "2026-11-29T12:00:00Z", "--json").stdout)
     assert found == {"accepted": 3, "duplicate": 1, "late": 1, "deferred": 0, "refused": []}
     single = ("record", "--decision", "d5", "--type", "click", "--event-id", "e5", "--at", NOON)
     assert "accepted 1" in run(*single).stdout

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from bandit import Context
 from bandit.errors import InvalidCampaign
 from bandit.privacy import Privacy
 from service.app import create_app
+from service.consent import Consent
+from service.customer_keys import rotate_key
+from service.deciding import Request
 from service.serving import Serving
 from service.store import Store
 
@@ -71,6 +75,15 @@ def test_a_repetition_without_consent_gets_the_same_answer(http):
     assert http.client.get("/v1/decisions/d1").status_code == 404
 
 
+def test_an_id_that_was_decided_with_consent_has_no_other_answer_when_it_is_withdrawn(http):
+    """What is clicked would be credited to the stored choice, whatever was sent."""
+    http.decide(decision_id="d1")
+    assert http.decide(context={"consent": False}, decision_id="d1").status_code == 409
+    batch = {"decisions": [{"customer_id": "ann", "context": {"consent": False}, "decision_id": "d1"}]}
+    assert http.client.post("/v1/decisions/batch", json=batch).json()["decisions"][0]["status"] == 409
+    assert http.counts == []
+
+
 def test_who_consents_is_decided_for_as_always(http):
     body = http.decide().json()
     assert body["policy"] in {"uniform", "fixed"}
@@ -102,11 +115,28 @@ def test_who_opted_out_is_refused_until_they_say_otherwise(http):
     assert http.decide().status_code == 200
 
 
-def test_an_earlier_opt_out_keeps_its_time(http):
+def test_the_latest_opt_out_stands_whatever_the_order(http):
+    """So that a provider's late word of a subscription before it does not take it back."""
     http.opt_out(reason="phone")
     http.now += timedelta(days=3)
-    assert http.opt_out(reason="again").json()["at"].startswith("2026-11-22")
+    assert http.opt_out(reason="again").json()["at"].startswith("2026-11-25")
+    http.now -= timedelta(days=1)
+    assert http.opt_out(reason="between").json()["at"].startswith("2026-11-25")
+    assert http.rows("SELECT reason FROM opt_outs") == [("again",)]
+
+
+def test_who_asked_to_be_mailed_again_meanwhile_stays_so_whatever_was_ruled_before(http):
+    """A ruling is counted later than it is made, and then an opt-out is known under the newest key."""
+    store, consent = http.store, Consent(http.store, http.log)
+    store.write(lambda connection: rotate_key(connection, http.now))
+    store.reload_keys()
+    http.opt_out(reason="phone")
+    ruling = consent.ruling(Request("ann", Context(YES), "d1"), http.now)
+    store.write(lambda connection: consent.count(connection, [ruling], http.now))
     assert http.rows("SELECT reason FROM opt_outs") == [("phone",)]
+    http.opt_out(opted_out=False)
+    store.write(lambda connection: consent.count(connection, [ruling], http.now))
+    assert http.rows("SELECT reason FROM opt_outs") == []
 
 
 def test_an_unsubscribed_recipient_known_by_the_decision_alone_is_refused(http):

@@ -25,6 +25,7 @@ from service.routes.customers import ErasureReceipt, OptOutAnswer, PersonAnswer,
 from service.serving import Serving
 from service.store import Store
 from service.verification import verify_store
+from service.webhooks.opt_outs import opt_out_recipient
 
 NOON = "2026-11-22T12:00:00Z"
 
@@ -274,6 +275,34 @@ def test_a_key_under_which_opt_outs_stand_is_not_retired_without_a_word(http):
     assert http.store.write(lambda c: retire_keys(c, http.now, http.now, dropping=True)) == 1
     http.store.reload_keys()
     assert [http.decide(one).status_code for one in ("ann", "bob")] == [409, 200]
+
+
+def test_an_opt_out_by_a_link_stands_under_the_key_of_its_row(http):
+    """The first row bears the key that is retired, the second the newest; neither says whose key it was."""
+    http.decide("ann", decision_id="d1")
+    http.store.write(lambda c: rotate_key(c, http.now))
+    http.now += timedelta(days=2)
+    http.serving.train()
+    http.decide("bob", decision_id="d2")
+    for name in ("d1", "d2"):
+        http.store.write(lambda c, name=name: opt_out_recipient(c, name, http.now, "one-click"))
+    with pytest.raises(Exception, match="1 opt-outs may be known under these keys alone"):
+        http.store.write(lambda c: retire_keys(c, http.now, http.now, dropping=False))
+    http.store.write(lambda c: retire_keys(c, http.now, http.now, dropping=True))
+    http.store.reload_keys()
+    assert [http.decide(one).status_code for one in ("ann", "bob")] == [200, 409]
+
+
+@pytest.mark.parametrize(("days", "generation"), [(-3, 1), (0, 1), (1, 2), (9, 1)])
+def test_a_row_that_may_bear_an_earlier_key_counts_as_bearing_it(http, days, generation):
+    """From the first day after a rotation, or decided ahead of its time."""
+    rotated = http.now
+    http.store.write(lambda c: rotate_key(c, rotated))
+    made = http.serving.engine.decide("ann", Context({}), decision_id="d1", at=rotated + timedelta(days=days))
+    http.store.add_decisions([http.store.row_of(made, http.log)])
+    clicked = rotated + timedelta(days=3 if days < 9 else 0)
+    http.store.write(lambda c: opt_out_recipient(c, "d1", clicked, "one-click"))
+    assert http.store.reader().execute("SELECT generation FROM opt_outs").fetchall() == [(generation,)]
 
 
 def test_keys_rotate_and_retire_on_the_command_line(run):

@@ -118,6 +118,7 @@ def test_no_reader_of_the_log_takes_them_for_sends(http):
     http.serving.train()
     for i in range(3):
         http.decide(f"c{i}", decision_id=f"waits{i}", deferred=True)
+    assert report_groups(http.rows(), http.log.campaign, by="level").favourites == ()
     http.decide("bob", decision_id="sent")
     assert counts_in_log(http.store, http.log)["sent"] == 1
     assert report_groups(http.rows(), http.log.campaign).n_matured == 0

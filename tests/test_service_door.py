@@ -322,9 +322,45 @@ def test_a_name_that_is_not_ours_is_not_answered(here):
         ("evil.example", 421),
         ("localhost.evil.example", 421),
     ):
-        response = here.client(rules, base_url=f"http://{name}:8080").get("/healthz")
+        response = here.client(rules, base_url=f"http://{name}:8080").get("/metrics")
         assert response.status_code == status, name
     problem(here.client(rules, base_url="http://evil.example").post("/v1/decisions", json=ANN), 421, "UnknownHost")
+
+
+def test_probes_and_the_scraper_of_this_machine_need_not_know_the_public_name(here):
+    for host in ("127.0.0.1", "0.0.0.0"):
+        rules = rules_of(Settings({"allowed_hosts": "decide.example"}), host)
+        probe = here.client(rules, base_url="http://127.0.0.1:8080")
+        pod = here.client(rules, base_url="http://10.0.0.7:8080")
+        for client in (probe, pod):
+            assert [client.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 200], host
+            assert client.head("/healthz").status_code == 405
+        assert probe.get("/metrics").status_code == (200 if rules.is_local else 421)
+        problem(pod.post("/v1/decisions", json=ANN), 421, "UnknownHost")
+
+
+def test_personalizers_callers_are_refused_in_the_shape_they_know(here):
+    rules = DoorRules(rate_limit=1.0, largest_body=100, hosts=frozenset({"testserver"}))
+    mailer, reporter = here.key("decide"), here.key("record")
+    client = here.client(rules)
+
+    def refused(status, code, path="/personalizer/v1.0/rank", content=b"{}", **headers):
+        response = client.post(
+            path, content=content, headers={name.replace("_", "-"): one for name, one in headers.items()}
+        )
+        assert (response.status_code, response.headers["content-type"]) == (status, "application/json"), response.text
+        (error,) = response.json().values()
+        assert (error.keys(), error["code"]) == ({"code", "message"}, code)
+        return response
+
+    assert "www-authenticate" in refused(401, "Unauthorized").headers
+    refused(403, "Forbidden", Ocp_Apim_Subscription_Key=reporter)
+    refused(421, "UnknownHost", Host="evil.example")
+    reward = "/personalizer/v1.0/events/e/reward"
+    refused(413, "BodyTooLarge", reward, b"x" * 101, X_Api_Key=reporter)
+    refused(413, "BodyTooLarge", reward, iter([b"x" * 101]), X_Api_Key=reporter)
+    assert client.post("/personalizer/v1.0/rank", content=b"{", headers={"X-Api-Key": mailer}).status_code == 400
+    assert refused(429, "TooManyRequests", X_Api_Key=mailer).headers["retry-after"] == "1"
 
 
 def test_a_page_of_another_site_cannot_write_where_no_key_is_asked_for(here):
@@ -380,6 +416,8 @@ def test_the_page_of_the_routes_may_load_what_it_needs_and_nothing_else(here):
 
 def test_a_failure_nobody_foresaw_is_a_problem_that_tells_nothing_and_a_log_line_that_says_where(here, caplog):
     class Broken:
+        secret = here.store.secret
+
         def decide(self, customer_id, *_, **__):
             raise KeyError(customer_id)
 
@@ -394,6 +432,33 @@ def test_a_failure_nobody_foresaw_is_a_problem_that_tells_nothing_and_a_log_line
         assert "ann@example.org" not in text
         assert SECRET not in text
     assert re.search(r"KeyError at test_service_door\.py:\d+ decide < ", caplog.text)
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/decisions", "/v1/decisions/d1/outcomes", "/v1/decisions/batch", "/personalizer/v1.0/rank"]
+)
+def test_a_client_that_leaves_in_the_middle_is_no_failure_of_ours(here, caplog, path):
+    app = here.app()
+    messages = iter([
+        {"type": "http.request", "body": b'{"customer_id": ', "more_body": True},
+        {"type": "http.disconnect"},
+    ])  # fmt: skip
+    answered = []
+
+    async def receive():
+        return next(messages)
+
+    async def send(message):
+        answered.append(message)
+
+    headers = [(b"host", b"testserver"), (b"content-length", b"90")]
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "headers": headers,
+             "query_string": b"", "http_version": "1.1", "scheme": "http", "root_path": ""}  # fmt: skip
+    with caplog.at_level(logging.DEBUG):
+        asyncio.run(app(scope, receive, send))
+    assert answered[0]["status"] == 499
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert here.count() == 0
 
 
 # The document

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from collections import Counter
@@ -19,7 +20,7 @@ from service.comparing import Wanted, compared
 from service.comparison_report import document_of, text_of
 from service.customer_keys import rotate_key
 from service.erased_sums import ErasedRow, ErasedSums, group_sums, read_sums
-from service.erasing import Order, erase_customer, erase_customers, erase_expired
+from service.erasing import Order, erase_customer, erase_customers, erase_expired, erase_rows
 from service.erasure import Reason, find_erasure
 from service.group_report import report_groups
 from service.log_counts import count_matured
@@ -30,6 +31,8 @@ from service.provider_counts import check_provider, counts_in_log
 from service.store import Store
 from service.trainer import Trainer, engine_for
 from service.verification import verify_store
+from service.webhooks.event import RawEvent
+from service.webhooks.events_table import append_events
 
 N = 30
 """Customers; each is decided for in three rounds, the last of which is pending."""
@@ -144,6 +147,32 @@ def test_raw_events_that_name_the_decisions_or_their_messages_go_too(kept):
     assert kept.sql("SELECT event_key FROM webhook_events ORDER BY 1") == [("c",), ("d",)]
 
 
+def test_a_raw_event_that_nobody_has_read_yet_goes_too(kept):
+    at = int(kept.now.timestamp())
+    said = {"email": "c3@example.org", "event": "open", "timestamp": at, "sg_event_id": "e1", "decision_id": "fifth-3"}
+    event = RawEvent("e1", json.dumps(said).encode(), None)
+    kept.store.write(lambda c: append_events(c, "sendgrid", [event], kept.now))
+    assert kept.erase("c3").removed[0].webhook_events == 1
+    assert b"c3@example.org" not in kept.bytes()
+
+
+def test_events_of_a_message_are_found_by_an_index(kept):
+    """All others stand in the table too, and decisions wait meanwhile."""
+    said = []
+    with sqlite3.connect(kept.path) as connection:
+        connection.execute(
+            "INSERT INTO webhook_events (provider, event_key, received_at, body, state, decision_id, message_id) "
+            "VALUES ('brevo', 'a', '', x'', 'parsed', 'one-3', 'm1')"
+        )
+        connection.set_trace_callback(said.append)
+        erase_rows(connection, [4], Order("r", kept.now, Reason.REQUEST), kept.store.receipts_key)
+        connection.set_trace_callback(None)
+        on_events = [one for one in said if "webhook_events" in one and not one.startswith("INSERT")]
+        plans = [row[3] for one in on_events for row in connection.execute(f"EXPLAIN QUERY PLAN {one}")]
+    assert any(one.startswith("UPDATE") for one in on_events)
+    assert [plan for plan in plans if "SCAN webhook_events" in plan] == []
+
+
 def test_the_log_can_be_believed_after_erasures_and_after_learning_on(kept):
     for customer in ("c3", "c4", "c29", "c0"):
         kept.erase(customer)
@@ -239,6 +268,15 @@ def test_a_receipt_or_a_sum_that_was_changed_is_found(kept, change):
     kept.erase("c3")
     kept.sql(change)
     assert "erasures" in kept.failed()
+
+
+def test_sums_of_rows_that_nobody_erased_are_found(kept):
+    assert kept.failed() == {}
+    kept.sql("INSERT INTO erased_sums VALUES (1, 'learner', 500, 500, 500, 500.0, 500.0, 500.0, 500, 1, x'00')")
+    assert kept.failed()["erasures"] == [
+        "log 1: 0 rows were erased, the sums that are kept of them have 500",
+        "log 1, group learner: the sums of its erased rows are not the ones that were written",
+    ]
 
 
 def test_a_receipt_can_be_asked_for_and_checked_and_says_nothing_of_the_person(kept):
@@ -369,6 +407,25 @@ def test_rows_whose_past_has_expired_are_not_held_against_it(tmp_path, worlds):
     kept.store.close()
 
 
+def test_a_row_that_waits_to_be_erased_is_not_held_against_a_past_that_is_gone(tmp_path, worlds):
+    """Both are too old; only the first has been learned from, so only that one goes."""
+    kept = Kept(tmp_path / "manyarm.db", worlds, wear_out={"window": "30d"})
+    for name, waits in (("one", timedelta(days=4)), ("two", timedelta(days=15))):
+        past = PastSends(kept.store, kept.log).to("c0", kept.now)
+        made = engine_for(kept.store, kept.log).decide(
+            "c0", Context({}), decision_id=name, at=kept.now, past=past.sends
+        )
+        kept.store.add_decisions([kept.store.row_of(made, kept.log, seen=past.seen)])
+        kept.now += waits
+        if name == "one":
+            kept.learn()
+    (receipt,) = erase_expired(kept.store, kept.log, timedelta(days=10), at=kept.now, new_id=lambda: "x")
+    assert receipt.n_decisions == 1
+    assert kept.store.decision("two", kept.log).exposures
+    assert kept.failed() == {}
+    kept.store.close()
+
+
 def test_comparisons_and_evaluations_say_how_many_rows_were_erased(kept):
     kept.erase("c3")
     found = from_store(kept.store, kept.log, "reward", "")
@@ -436,6 +493,25 @@ def test_wear_out_is_counted_across_keys_and_not_held_against_rows_of_an_earlier
     assert len({key for (key,) in kept.sql("SELECT customer_key FROM decisions")}) == 3
     assert kept.failed() == {}
     assert kept.erase("ann").n_decisions == 3
+    kept.store.close()
+
+
+def test_a_process_that_goes_on_under_the_key_it_began_with_does_not_make_verify_fail(tmp_path, worlds):
+    kept = Kept(tmp_path / "manyarm.db", worlds, wear_out={"window": "1d"})
+    begun = kept.now
+
+    def decide(store, name, at):
+        found = PastSends(store, kept.log).to("ann", at)
+        made = engine_for(store, kept.log).decide("ann", Context({}), decision_id=name, at=at, past=found.sends)
+        store.add_decisions([store.row_of(made, kept.log, seen=found.seen)])
+        return len(found.sends)
+
+    with Store(kept.path) as other:
+        kept.store.write(lambda connection: rotate_key(connection, begun))
+        kept.store.reload_keys()
+        assert decide(other, "under the earlier key", begun + timedelta(hours=1)) == 0
+    assert decide(kept.store, "under the new one", begun + timedelta(hours=24, minutes=30)) == 1
+    assert kept.failed() == {}
     kept.store.close()
 
 

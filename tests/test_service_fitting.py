@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bandit import Outcome
+from bandit import Context, Outcome
 from bandit.errors import InvalidSettings, UnusableLog
 from evaluation.overlap import Verdict
 from service.export_source import ExportSource
@@ -22,7 +22,8 @@ from service.foreign_log import ColumnMap, ForeignLog
 from service.log_source import USUAL_GROUPS, ForeignSource, StoreSource
 from service.outcomes_table import record_outcome, record_sent
 from service.store import Store
-from service.trainer import engine_for
+from service.trainer import Trainer, engine_for
+from simulator.fit_rows import LEAST_ROWS
 from simulator.fitting import fit_world
 
 N = 1200
@@ -49,7 +50,7 @@ def kept(cli, worlds, tmp_path_factory):
         def tell(connection):
             for one in made:
                 sent = one.decided_at + SENT_AFTER
-                record_sent(connection, one.decision_id, sent, store.reward_of)
+                record_sent(connection, one.decision_id, sent, store.reward_of, sent)
                 for name, late, share in (("click", CLICKED_AFTER, 0.6), ("conversion", CONVERTED_AFTER, 0.2)):
                     if rng.random() < share * (one.choice["subject"] == "champion") + 0.1:
                         told = Outcome(f"{one.decision_id} {name}", one.decision_id, name, sent + late)
@@ -241,3 +242,20 @@ def test_the_report_says_the_same_in_words_and_as_a_document_and_draws_the_same_
     drawn = (tmp_path / "one.png").read_bytes()
     assert drawn.startswith(b"\x89PNG")
     assert drawn == (tmp_path / "two.png").read_bytes()
+
+
+def test_a_delay_counts_from_when_the_message_was_to_go_out(tmp_path, worlds):
+    """So does the window: a night of quiet hours is no delay of the customer's."""
+    campaign = worlds.campaign(limits={"quiet_hours": {"from": "11:00", "until": "20:00"}})
+    with Store(tmp_path / "manyarm.db", salt=worlds.salt, secret=worlds.secret) as store:
+        log = store.open_log(campaign, worlds.noon)
+        engine = engine_for(store, log)
+        made = [engine.decide(f"c{i}", Context({}), decision_id=f"d{i}", at=worlds.noon) for i in range(LEAST_ROWS)]
+        assert made[1].send_at == worlds.noon + timedelta(hours=8)
+        store.add_decisions([store.row_of(one, log) for one in made])
+        click = Outcome("e1", "d1", "click", made[1].send_at + timedelta(hours=3))
+        store.write(lambda c: record_outcome(c, click, store.reward_of, click.at))
+        Trainer(store, log).close_windows(worlds.noon + timedelta(days=9))
+        everybody = frozenset({"learner", "random", "control"})
+        rows, _ = fit_rows_of(StoreSource(store, log, everybody))
+    assert rows.delays["click"] == pytest.approx([3.0])

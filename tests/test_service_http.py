@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-import service.store
+import service.connection
 from bandit.candidates import CANDIDATES, FIRST
 from service.app import create_app
 from service.schemas import DecisionAnswer, DecisionReceipt
@@ -86,7 +86,7 @@ class Service:
 @pytest.fixture
 def http(tmp_path, worlds, monkeypatch):
     """A running service with a new database."""
-    monkeypatch.setattr(service.store, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(service.connection, "BUSY_SECONDS", 0.05)
     arms = {"id": "plain", "text": "Hello"}, {"id": "champion", "when": {"level": ["high"]}}
     campaign = worlds.campaign(
         dimension=[worlds.dimension("subject", *arms), worlds.dimension("cta", "join", "invite")]
@@ -242,6 +242,22 @@ def test_a_sending_moves_the_window_and_is_shown(http):
 def test_a_sending_needs_no_body(http):
     http.decide(decision_id="d1")
     assert http.client.post("/v1/decisions/d1/sent").json()["status"] == "accepted"
+
+
+def test_a_sending_without_a_time_may_be_reported_again(http):
+    """A caller whose answer got lost does not know whether the first report arrived."""
+    http.decide(decision_id="d1")
+    first = http.sent("d1").json()["status"]
+    http.wait(minutes=1)
+    assert [first, http.sent("d1").json()["status"]] == ["accepted", "duplicate"]
+    assert problem(http.sent("d1", at="2026-11-22T13:00:00Z"), 422, "InvalidOutcome")
+
+
+def test_an_outcome_of_the_future_is_refused_and_its_id_is_not_used_up(http):
+    http.decide(decision_id="d1")
+    refused = http.tell("d1", event_id="e1", type="click", at="2036-01-01T00:00:00Z")
+    assert "Check the clock" in problem(refused, 422, "InvalidOutcome")
+    assert http.tell("d1", event_id="e1", type="click").json()["status"] == "accepted"
 
 
 def test_a_message_that_was_not_sent_is_void(http):

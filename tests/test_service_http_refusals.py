@@ -204,9 +204,9 @@ def test_an_outcome_at_the_edge_of_the_calendar_is_refused(client, at):
 
 
 @pytest.mark.usefixtures("unchanged")
-@pytest.mark.parametrize("at", [*EDGES, "9999-12-31T23:59:59Z"])
+@pytest.mark.parametrize("at", [*EDGES, "9999-12-31T23:59:59Z", "4999-01-01T00:00:00Z"])
 def test_a_sending_at_the_edge_of_the_calendar_is_refused(client, at):
-    """From the year 9999 there is no time left for the window."""
+    """And so is any in the far future: its decision would never mature."""
     problem(client.post("/v1/decisions/d1/sent", json={"at": at}), 422, "InvalidOutcome")
 
 

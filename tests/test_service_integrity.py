@@ -99,7 +99,10 @@ def test_two_rows_that_changed_places_are_found(sql, seq, failed):
     assert {failure.split(",")[0] for failure in found["chain"]} >= {f"row {seq}", f"row {seq + 1}"}
 
 
-@pytest.mark.parametrize(("seq", "checks"), [(121, {"chain", "draw"}), (130, {"chain", "draw"}), (0, {"chain"})])
+@pytest.mark.parametrize(
+    ("seq", "checks"),
+    [(121, {"chain", "draw", "reward"}), (130, {"chain", "draw", "reward"}), (0, {"chain", "reward"})],
+)
 def test_a_row_added_by_hand_is_found_wherever_it_was_put(sql, failed, seq, checks):
     columns = [name for _, name, *_ in sql.execute("PRAGMA table_info(decisions)")]
     same = ", ".join(f'"{name}"' for name in columns if name not in {"seq", "decision_id", "matured"})
@@ -109,7 +112,8 @@ def test_a_row_added_by_hand_is_found_wherever_it_was_put(sql, failed, seq, chec
     )
     found = failed()
     assert found.keys() == checks
-    assert all(f"row {seq}, decision forged" in found[check][0] for check in checks - {"chain"})
+    assert all(f"row {seq}, decision forged" in found[check][0] for check in checks - {"chain", "reward"})
+    assert found["reward"] == [f"row {seq}: its state is 'matured', which it cannot have"]
 
 
 def test_a_row_added_with_a_chain_of_its_own_is_found_by_the_head(sql, failed):
@@ -129,6 +133,13 @@ def test_a_row_added_with_a_chain_of_its_own_is_found_by_the_head(sql, failed):
         (f"UPDATE decisions SET state = 'pending', reward = NULL, matured = NULL WHERE seq = {MATURED}", "training"),
         (f"UPDATE decisions SET state = 'void', reward = NULL WHERE seq = {MATURED}", "reward"),
         (f"UPDATE decisions SET state = 'void' WHERE seq = {MATURED}", "reward"),
+        (f"UPDATE decisions SET matured = NULL WHERE seq = {MATURED}", "reward"),
+        (f"UPDATE decisions SET state = 'expired', reward = NULL, matured = NULL WHERE seq = {MATURED}", "reward"),
+        (f"UPDATE decisions SET state = 'void', reward = NULL, matured = NULL WHERE seq = {MATURED}", "reward"),
+        ("UPDATE decisions SET state = 'void', reward = NULL, matured = NULL WHERE matured = 80", "reward"),
+        ("UPDATE decisions SET state = 'void', sent_at = decided_at WHERE seq = 120", "reward"),
+        ("UPDATE decisions SET state = 'deferred' WHERE seq = 120", "reward"),
+        ("UPDATE decisions SET state = 'matured', reward = 1.0 WHERE seq = 120", "reward"),
         ("UPDATE snapshots SET n_learned = 3 WHERE snapshot = 's00001'", "training"),
         ("UPDATE snapshots SET body = zeroblob(length(body)) WHERE snapshot = 's00001'", "training"),
         ("UPDATE snapshots SET sha256 = 'abc' WHERE snapshot = 's00001'", "snapshot"),
@@ -140,6 +151,21 @@ def test_an_edit_beside_the_chain_is_found_by_the_check_it_concerns(sql, failed,
     found = failed()
     assert "chain" not in found
     assert found.get(check)
+
+
+def test_rows_hidden_as_never_sent_are_named_by_the_numbers_they_leave_free(sql, failed):
+    sql.execute("UPDATE decisions SET state = 'void', reward = NULL, matured = NULL WHERE matured IN (7, 20, 21, 80)")
+    assert failed()["reward"] == [
+        "no row has matured as number 7",
+        "no row has matured as number 20 to 21",
+        "rows up to number 80 were learned from, the last that has matured is number 79",
+    ]
+
+
+def test_a_number_that_is_given_twice_is_found(sql, failed):
+    sql.execute("DROP INDEX decisions_matured")
+    sql.execute("UPDATE decisions SET matured = 6 WHERE matured = 7")
+    assert "the number 6 in the order of maturing stands twice" in failed()["reward"][0]
 
 
 @pytest.mark.parametrize("place", [0.0, 0.5, 1.0])

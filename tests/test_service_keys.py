@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -34,7 +35,7 @@ from service.keys_table import (
     rotate_key,
 )
 from service.logs import write_logs
-from service.rate_limit import RateLimit, spend
+from service.rate_limit import Allowance, RateLimit
 from service.serving import Serving
 from service.settings import Settings
 from service.store import Store
@@ -194,8 +195,41 @@ def test_a_batch_is_paid_for_afterwards(worlds):
     assert limit.wait_of("mailer", worlds.noon + timedelta(seconds=10)) == 0
 
 
-def test_without_a_limit_nothing_is_spent():
-    spend({}, 1000)
+class Passing:
+    """A clock that only sleeping moves."""
+
+    def __init__(self):
+        self.now, self.slept = NOON, 0.0
+
+    def clock(self):
+        return self.now
+
+    async def sleep(self, seconds):
+        assert 0 < seconds <= 1, "others may have spent meanwhile"
+        seconds = max(seconds, 0.001)
+        self.slept += seconds
+        self.now += timedelta(seconds=seconds)
+        await asyncio.sleep(0)
+
+
+@given(st.lists(st.lists(st.integers(1, 20), max_size=8), max_size=3), st.floats(0.5, 30))
+def test_streams_however_long_owe_one_group_at_most_and_are_never_faster_than_the_rate(streams, rate):
+    time, limit = Passing(), RateLimit(rate)
+
+    async def stream(groups):
+        allowance = Allowance(limit, "mailer", time.clock)
+        for size in groups:
+            await allowance.spend_in_time(size, time.sleep)
+            assert limit.debt_of("mailer", time.now) <= size / rate + 1e-6
+
+    async def all_of_them():
+        await asyncio.gather(*map(stream, streams))
+
+    # As the door does for each request.
+    limit.spend("mailer", sum(map(bool, streams)), NOON)
+    asyncio.run(all_of_them())
+    n_lines = sum(map(sum, streams))
+    assert n_lines <= limit.most + rate * time.slept + 20 + 3
 
 
 # The command line

@@ -50,9 +50,9 @@ class Book:
         reward_of, now = self.store.reward_of, self.at(hours)
         return self.store.write(lambda connection: record_outcome(connection, outcome, reward_of, now, timed=timed))
 
-    def sent(self, decision_id, hours):
-        at, reward_of = self.at(hours), self.store.reward_of
-        return self.store.write(lambda connection: record_sent(connection, decision_id, at, reward_of))
+    def sent(self, decision_id, hours, *, told=None):
+        at, now, reward_of = self.at(hours), self.at(hours if told is None else told), self.store.reward_of
+        return self.store.write(lambda connection: record_sent(connection, decision_id, at, reward_of, now))
 
     def not_sent(self, decision_id):
         return self.store.write(lambda connection: record_not_sent(connection, decision_id))
@@ -197,6 +197,15 @@ def test_a_sending_before_the_decision_is_refused_but_for_a_few_minutes_and_shor
     assert book.tell(one, "click", 72) == ACCEPTED
     assert book.sent(one, -4 / 60) == ACCEPTED
     assert book.late(one) == ["click"]
+
+
+def test_a_sending_that_lies_more_than_a_day_ahead_is_refused_and_the_decision_still_matures(book, one):
+    for ahead in (24.1, 24 * 365 * 3000):
+        with pytest.raises(InvalidOutcome, match="queued for later is reported when it went out"):
+            book.sent(one, 1 + ahead, told=1)
+    book.mature(73)
+    assert book.standing(one) == ("matured", 0.0)
+    assert book.sent(book.decide(), 1 + 24, told=1) == ACCEPTED
 
 
 def test_the_same_sending_twice_is_a_duplicate_and_another_one_is_refused(book, one):

@@ -355,3 +355,36 @@ def test_whatever_is_sent_is_answered_and_what_was_ranked_is_ranked_alike_again(
         event_id = response.json()["eventId"]
         assert client.post("/rank", body | {"eventId": event_id}).content == response.content
     assert client.reward("e1", value).status_code in {400, 404}
+
+
+def test_a_service_that_serves_what_another_process_replaced_takes_up_the_new_one(client):
+    for event in ("e1", "e2"):
+        client.rank(eventId=event)
+        client.train_after(minutes=11)
+    assert client.serving.rankings.engine.served.snapshot == "r00002"
+    columns = "campaign, n_learned, watermark, sha256, body, created_at"
+    client.store.write(
+        lambda c: c.execute(
+            f"INSERT INTO ranking_snapshots (number, snapshot, {columns}) SELECT 9, 'r00009', {columns} FROM ranking_snapshots"
+            " WHERE number = 2"
+        )
+    )
+    client.store.write(lambda c: c.execute("DELETE FROM ranking_snapshots WHERE number < 9"))
+    assert client.rank(eventId="e3").status_code == 201
+    assert client.row("e3").ranking.snapshot == "r00009"
+
+
+def test_rewards_of_one_event_are_bounded_and_those_beyond_are_without_effect(client, monkeypatch):
+    monkeypatch.setattr("service.rankings.table.MOST_REWARDS", 3)
+    client.rank(eventId="e1")
+    assert [client.reward("e1", 0.25).status_code for _ in range(5)] == [204] * 5
+    assert client.store.reader().execute("SELECT count(*) FROM ranking_rewards").fetchone() == (3,)
+    client.train_after(minutes=11)
+    assert client.failed() == []
+
+
+def test_too_many_interactions_are_refused_and_nothing_is_stored(client):
+    actions = [{"id": f"a{i}", "features": [{"x": [1] * 100}]} for i in range(50)]
+    context = [{"c": [1] * 20}]
+    assert "products, need at most" in error(client.rank(actions=actions, contextFeatures=context), 400, "BadRequest")
+    assert client.store.reader().execute("SELECT count(*) FROM rankings").fetchone() == (0,)

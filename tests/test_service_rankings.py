@@ -10,13 +10,20 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from bandit.errors import UnusableLog
+from bandit.errors import BrokenSnapshot, UnusableLog
 from bandit.ranking_request import Action, RankingRequest
 from service.dsjson_source import DsjsonSource
 from service.rankings.dsjson import CONTROL, UNSETTLED, require_dsjson, write_dsjson
 from service.rankings.rows import RANKED, next_link
-from service.rankings.snapshots import newest_whole
-from service.rankings.table import activate, find_ranking, iterate_rankings, record_reward, store_ranking
+from service.rankings.snapshots import add, newest_whole
+from service.rankings.table import (
+    activate,
+    find_ranking,
+    iterate_rankings,
+    mature_rankings,
+    record_reward,
+    store_ranking,
+)
 from service.rankings.trainer import Rankings, load_ranking, train_step
 from service.settings import Settings
 from service.store import Store
@@ -192,6 +199,41 @@ def test_a_reward_that_nobody_reported_is_noticed(sql, failed, change, said):
     assert said in failed()["rank reward"][0]
 
 
+def test_a_ranking_hidden_as_expired_is_noticed(sql, failed):
+    query = "SELECT seq, matured FROM rankings WHERE reward > 0 AND deferred = 0 ORDER BY seq LIMIT 1"
+    seq, number = sql.execute(query).fetchone()
+    sql.execute("UPDATE rankings SET state = 'expired', reward = NULL, matured = NULL WHERE seq = ?", (seq,))
+    found = failed()
+    assert "state is 'expired', and the event was not deferred" in found["rank reward"][0]
+    assert (
+        f"event number {number + 1} in the order of maturing follows on number {number - 1}"
+        in found["rank training"][0]
+    )
+
+
+def test_what_learns_is_counted_once_for_all_snapshots(path):
+    said = []
+    with Store(path) as store:
+        store.reader().set_trace_callback(said.append)
+        assert verify_store(store).passed
+    assert sum('"group" FROM rankings' in one for one in said) == 1
+
+
+def test_ending_waits_reads_no_more_than_what_is_due(sql, worlds):
+    """It happens inside the writer: decisions wait meanwhile."""
+    said = []
+    sql.set_trace_callback(said.append)
+    assert mature_rankings(sql, CAMPAIGN, worlds.noon + timedelta(days=9)) == 0
+    assert not any("max(matured)" in one for one in said)
+    sql.execute(
+        "UPDATE rankings SET state = 'pending', reward = NULL, matured = NULL WHERE seq = (SELECT max(seq) FROM rankings)"
+    )
+    assert mature_rankings(sql, CAMPAIGN, worlds.noon + timedelta(days=9)) == 1
+    sql.set_trace_callback(None)
+    (numbering,) = [one for one in said if "max(matured)" in one]
+    assert "INDEX rankings_matured" in sql.execute(f"EXPLAIN QUERY PLAN {numbering}").fetchone()[3]
+
+
 def test_rows_cut_off_or_cut_out_are_noticed(sql, failed):
     sql.execute("DELETE FROM rankings WHERE seq = 7")
     assert "rows 7 to 7 are missing" in failed()["rank chain"][0]
@@ -315,3 +357,62 @@ def test_learn_learns_from_rankings_too(worlds, tmp_path, cli):
     assert "Rankings: the wait of 3 is over, 3 learned from; r00001 serves them." in said
     assert "rankings" not in json.loads(cli.run(*arguments, "2026-11-22T12:11:00Z", "--json"))
     assert "rank training        1  ok" in cli.run("verify", "--db", path)
+
+
+def kept(store):
+    return [name for (name,) in store.reader().execute("SELECT snapshot FROM ranking_snapshots ORDER BY number")]
+
+
+def test_snapshots_that_no_ranking_names_are_deleted_and_the_log_verifies(path, worlds, failed):
+    now = worlds.noon + timedelta(days=1)
+    with Store(path, salt=worlds.salt, secret=worlds.secret) as store:
+        named = kept(store)[:2]  # rounds two and three were drawn from them
+        rankings = Rankings(store, CAMPAIGN, Settings(SHARES))
+        for r in range(5):
+            # A deferred event is not shown, and one of control names no snapshot: only a reward comes to learn from.
+            settings = Settings({"personalizer_control": "1"})
+            made = Rankings(store, CAMPAIGN, settings).engine.rank(request(1001 + 8 * r), at=now)
+            store.write(lambda connection, made=made: store_ranking(connection, made))
+            now += timedelta(minutes=30)
+            rankings.train(now)
+        assert kept(store) == [*named, "r00007", "r00008"]
+        assert rankings.engine.served.snapshot == "r00008"
+    assert failed() == {}
+
+
+def test_an_old_file_with_many_snapshots_is_pruned_some_at_a_time(path, sql, worlds, monkeypatch):
+    monkeypatch.setattr("service.rankings.snapshots.PRUNED_AT_ONCE", 2)
+    columns = "campaign, n_learned, watermark, sha256, body, created_at"
+    for number in range(4, 9):
+        copy = (
+            f"INSERT INTO ranking_snapshots (number, snapshot, {columns}) SELECT ?, ?, {columns} FROM ranking_snapshots"
+        )
+        sql.execute(f"{copy} WHERE number = 3", (number, f"r{number:05d}"))
+    with Store(path, salt=worlds.salt, secret=worlds.secret) as store:
+        newest, before = newest_whole(store.reader(), CAMPAIGN)
+        store.write(lambda c: add(c, CAMPAIGN, before, parent=newest, newest=newest, at=worlds.noon))
+        assert kept(store) == [f"r0000{number}" for number in (1, 2, 5, 6, 7, 8, 9)]
+
+
+def test_a_ranking_from_a_snapshot_that_was_deleted_meanwhile_is_not_stored(path, sql, worlds):
+    with Store(path, salt=worlds.salt, secret=worlds.secret) as store:
+        rankings = Rankings(store, CAMPAIGN, Settings())
+        made = rankings.engine.rank(request(1001), at=worlds.noon)
+        assert made.snapshot == "r00003"
+        sql.execute("DELETE FROM ranking_snapshots WHERE number = 3")
+        with pytest.raises(BrokenSnapshot, match="'r00003' was replaced by another process"):
+            store.write(lambda connection: store_ranking(connection, made))
+        assert find_ranking(store.reader(), "e1001") is None
+
+
+def test_a_deleted_snapshot_that_a_ranking_names_is_noticed(sql, failed):
+    sql.execute("DELETE FROM ranking_snapshots WHERE snapshot = 'r00001'")
+    assert "'r00001' is not in this database" in failed()["rank again"][0]
+
+
+def test_a_trainer_that_is_not_wanted_ends_few_waits_and_learns_nothing(path, sql, worlds):
+    sql.execute("UPDATE rankings SET state = 'pending', matured = NULL, reward = NULL WHERE seq > 100")
+    with Store(path, salt=worlds.salt, secret=worlds.secret) as store:
+        now = worlds.noon + timedelta(days=1)
+        assert train_step(store, CAMPAIGN, now, is_wanted=lambda: False).n_matured == 0
+        assert train_step(store, CAMPAIGN, now).n_matured == 20

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from starlette.testclient import TestClient
 
+import service.connection
 import service.readiness
-import service.store
 from service.app import create_app
 from service.serving import Serving
 from service.settings import Settings
@@ -20,7 +20,7 @@ from service.verification import verify_store
 
 @pytest.fixture
 def serving(tmp_path, worlds, monkeypatch):
-    monkeypatch.setattr(service.store, "BUSY_SECONDS", 0.3)
+    monkeypatch.setattr(service.connection, "BUSY_SECONDS", 0.3)
     monkeypatch.setattr(service.readiness, "FRESH", 0.0)
     with Store(tmp_path / "manyarm.db", salt=worlds.salt, secret=worlds.secret) as store:
         made = Serving(store, store.open_log(worlds.campaign(), worlds.noon), clock=lambda: made.now)
@@ -140,13 +140,13 @@ def test_a_broken_snapshot_and_a_trainer_in_trouble_are_warnings(serving, client
     assert client.get("/readyz").json()["deciding"] == "learner"
     serving.store.write(lambda connection: connection.execute("UPDATE snapshots SET body = x'00'"))
     serving.engine = service.serving.engine_for(serving.store, serving.log)
-    serving.last_error, serving.pause = "disk I/O error", timedelta(minutes=1)
+    serving.last_error, serving.pause = "OperationalError", timedelta(minutes=1)
     serving.now += timedelta(minutes=10)
     assert ready(client) == (200, [])
     body = client.get("/readyz").json()
     assert [warning.split(":")[0] for warning in body["warnings"]] == ["snapshot", "trainer", "trainer"]
-    assert "the last step failed (disk I/O error)" in body["warnings"][1]
-    assert (body["trainer"], body["trainer_step_age_seconds"]) == ("disk I/O error", 600.0)
+    assert "the last step failed (OperationalError; its text is in the log)" in body["warnings"][1]
+    assert (body["trainer"], body["trainer_step_age_seconds"]) == ("OperationalError", 600.0)
 
 
 def test_a_trainer_that_is_not_wanted_any_more_closes_no_more_windows_and_goes_on_later(serving, client):

@@ -55,6 +55,23 @@ def test_a_value_that_cannot_be_one_is_refused_by_name(table, name, value):
         Settings({f"a_{name}": value})
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MANYARM_PORT", "tcp://10.0.0.7:8080"),
+        ("MANYARM_SERVICE_HOST", "10.0.0.7"),
+        ("MANYARM_SERVICE_PORT_HTTP", "8080"),
+        ("MANYARM_PORT_8080_TCP_ADDR", "10.0.0.7"),
+    ],
+)
+def test_what_kubernetes_makes_of_a_service_of_our_name_is_refused_with_the_way_out(variable, value):
+    with pytest.raises(InvalidSettings, match="put enableServiceLinks: false into the pod's spec"):
+        read_settings({variable: value})
+    with pytest.raises(InvalidSettings) as caught:
+        read_settings({"MANYARM_PORT": "many"})
+    assert "Kubernetes" not in str(caught.value)
+
+
 def test_an_unknown_variable_is_refused_and_the_nearest_name_is_said(table):
     with pytest.raises(InvalidSettings, match="no setting is called 'a_txt'; 'a_text' is"):
         read_settings({"MANYARM_A_TXT": "x"})

@@ -10,7 +10,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from bandit import Outcome
+from bandit import Context, Outcome
 from evaluation.audit import Audit, AuditVerdict
 from evaluation.audit_log import AuditSettings
 from evaluation.audits import AUDITS
@@ -49,11 +49,11 @@ def live(worlds, store, log, keeps):
                     record_not_sent(connection, decision.decision_id)
                     continue
                 if i % 2:
-                    record_sent(connection, decision.decision_id, at + timedelta(hours=1), store.reward_of)
+                    record_sent(connection, decision.decision_id, at + timedelta(hours=1), store.reward_of, at)
                 if i % 3 == 0:
                     when = at + timedelta(hours=90 if i % 60 == 0 else 3)
                     record_outcome(
-                        connection, Outcome(f"e{day}-{i}", decision.decision_id, "click", when), store.reward_of, at
+                        connection, Outcome(f"e{day}-{i}", decision.decision_id, "click", when), store.reward_of, when
                     )
 
         store.write(tell)
@@ -216,3 +216,16 @@ def test_an_empty_log_cannot_say_anything(worlds, tmp_path):
     with Store(tmp_path / "empty.db") as store:
         log = store.open_log(worlds.campaign(**SECTIONS), worlds.noon)
         assert {one.verdict for one in audit(store, log)} == {AuditVerdict.CANNOT_SAY}
+
+
+def test_a_delay_counts_from_when_the_message_was_to_go_out(tmp_path, worlds):
+    """So does the window: a night of quiet hours is no delay of the customer's."""
+    campaign = worlds.campaign(limits={"quiet_hours": {"from": "11:00", "until": "20:00"}})
+    with Store(tmp_path / "manyarm.db", salt=worlds.salt, secret=worlds.secret) as store:
+        log = store.open_log(campaign, worlds.noon)
+        made = engine_for(store, log).decide("ann", Context({}), decision_id="d1", at=worlds.noon)
+        assert made.send_at == worlds.noon + timedelta(hours=8)
+        store.add_decisions([store.row_of(made, log)])
+        click = Outcome("e1", "d1", "click", made.send_at + timedelta(hours=3))
+        store.write(lambda c: record_outcome(c, click, store.reward_of, click.at))
+        assert reports_of(store, log).delays == pytest.approx([3.0])

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import service.store
+import service.connection
 from bandit import Decision, Group, LoggedDecision, Outcome, Pick, Pmf
 from bandit.errors import ConflictingDecision, InvalidOutcome, UnusableStore
 from service.integrity import check_chain
@@ -191,7 +191,7 @@ def test_a_taken_id_makes_a_whole_bulk_fail_and_leaves_the_chain_whole(store, wo
 
 
 def test_a_locked_database_is_said_to_be_locked_and_works_again_afterwards(path, worlds, book, monkeypatch):
-    monkeypatch.setattr(service.store, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(service.connection, "BUSY_SECONDS", 0.05)
     with Store(path) as store:
         log = store.open_log(worlds.campaign(), worlds.noon)
         other = sqlite3.connect(path, isolation_level=None)

@@ -132,7 +132,8 @@ def test_pending_rows_wait_and_a_step_without_rows_leaves_no_snapshot(campaign, 
 def test_a_row_whose_window_closes_after_later_ones_is_still_learned(campaign, learned):
     """A message sent two days after its decision: the row's number comes from maturing, not from deciding."""
     first = campaign.decide(1)[0]
-    campaign.write(record_sent, first.decision_id, campaign.worlds.noon + 2 * DAY, campaign.store.reward_of)
+    sent_at = campaign.worlds.noon + 2 * DAY
+    campaign.write(record_sent, first.decision_id, sent_at, campaign.store.reward_of, sent_at)
     campaign.decide(10, 0.5)
     campaign.train(4)
     campaign.train(5)
@@ -258,7 +259,7 @@ def test_a_service_takes_up_what_another_process_promoted(campaign):
     assert serving.engine.served.snapshot == "s00001"
 
 
-def test_a_trainer_in_trouble_says_so_and_the_service_goes_on(campaign, monkeypatch):
+def test_a_trainer_in_trouble_says_so_and_the_service_goes_on(campaign, monkeypatch, caplog):
     """Whatever it is: a thread that dies in silence would leave /readyz saying that all is well."""
     serving = Serving(campaign.store, campaign.log, clock=lambda: campaign.worlds.noon)
     steps = []
@@ -274,4 +275,5 @@ def test_a_trainer_in_trouble_says_so_and_the_service_goes_on(campaign, monkeypa
     serving._thread.join(5)
     serving.stop()
     assert len(steps) == 3
-    assert "disk I/O error" in serving.last_error
+    assert serving.last_error == "OperationalError", "/readyz is for everybody, and the text may name rows and files"
+    assert "disk I/O error" in caplog.text

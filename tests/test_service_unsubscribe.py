@@ -89,11 +89,18 @@ def test_another_body_opts_nobody_out(mailbox):
 
 
 def test_no_body_makes_an_error_of_ours(mailbox):
-    kinds = ("application/json", "multipart/form-data; boundary=x", "multipart/form-data", "")
+    multipart = "multipart/form-data; boundary=x"
+    kinds = ("application/json", multipart, "multipart/form-data", "")
     for kind, body in itertools.product(kinds, (b"", b"\xff", b"--x", b'{"List-Unsubscribe": "One-Click"}')):
         response = mailbox.client.post(mailbox.link, content=body, headers={"Content-Type": kind})
         assert response.status_code == 400, (kind, body)
-    assert mailbox.rows("opt_outs") == []
+    part = b'--x\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--x--\r\n'
+    for charset in ("undefined", "idna", "punycode", "hex", "utf-16", "nothing", ""):
+        kind = {"Content-Type": f"{multipart}; charset={charset}"}
+        response = mailbox.client.post(mailbox.link, content=part.replace(b"One-", b"\xff"), headers=kind)
+        assert response.status_code == 400, charset
+    assert mailbox.client.post(mailbox.link, content=part, headers=kind).status_code == 200, "the form as such is right"
+    assert len(mailbox.rows("opt_outs")) == 1
 
 
 def test_nobody_can_write_a_link_for_somebody_else(mailbox):

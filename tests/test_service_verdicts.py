@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -125,6 +127,25 @@ def test_bursts_are_those_that_looking_at_every_span_finds(events):
             if len({c.clues.link for c in clicks if first.at <= c.at <= last.at}) >= 3
         )
         assert (rule == "burst") == any(True for _ in spans)
+
+
+@pytest.mark.parametrize("name", ["{}", HONEYPOT + "/{}"])
+@pytest.mark.parametrize("apart", [0.0001, 0.5])
+def test_the_work_grows_with_the_number_of_clicks_and_not_with_its_square(name, apart):
+    """Many at once, and many bursts in a row; counted in steps, which are the same on every machine."""
+
+    def steps(n):
+        clicks = {str(i): clicked(300 + i * apart, f"https://shop.example/{name.format(i)}") for i in range(n)}
+        assert {found.word for found in judge(clicks, NOON).values()} == {Word.MACHINE}
+        done = itertools.count()
+        sys.setprofile(lambda *_: next(done))
+        try:
+            judge(clicks, NOON)
+        finally:
+            sys.setprofile(None)
+        return next(done)
+
+    assert steps(4000) < 5 * steps(1000)
 
 
 def test_the_version_names_the_rules_and_the_list_they_use():

@@ -52,7 +52,7 @@ def live(worlds, store, log):
                     outcome = Outcome(
                         f"{decision.decision_id} e", decision.decision_id, kind, at + timedelta(hours=when)
                     )
-                    record_outcome(connection, outcome, store.reward_of, at)
+                    record_outcome(connection, outcome, store.reward_of, outcome.at)
 
         store.write(tell)
         Trainer(store, log).step(at + timedelta(days=3))
@@ -256,7 +256,7 @@ def test_a_deleted_row_is_missed_by_the_snapshots_even_where_all_rows_were_chain
         sql.execute("UPDATE decisions SET seq = ? WHERE seq = ?", (later - 1, later))
     rechain(sql)
     found = failed()
-    assert found.keys() == {"training"}
+    assert found.keys() == {"training", "reward"}
     assert [failure[:16] for failure in found["training"]] == ["snapshot s00003 ", "snapshot s00004 "]
 
 
@@ -295,3 +295,21 @@ def test_every_column_of_what_was_decided_is_covered_by_the_chain(sql, seq):
         assert found[0].startswith(f"row {seq}, decision "), column
         sql.execute("ROLLBACK TO edit")
     assert check_chain(sql).failures == []
+
+
+def test_a_row_that_is_written_while_verify_reads_is_not_taken_for_one_too_many(path, worlds):
+    with Store(path, salt=worlds.salt, secret=worlds.secret) as store:
+        log = store.logs()[0]
+        (late,) = worlds.decide(engine_for(store, log), 1, prefix="late ")
+        row = store.row_of(late, log)
+
+        def write_before(statement):
+            if statement == "SELECT seq, chain FROM head":
+                store.add_decisions([row])
+
+        store.reader().set_trace_callback(write_before)
+        found = verify_store(store)
+        store.reader().set_trace_callback(None)
+        assert store.last_seq() == 361
+        assert [check.failures for check in found.checks if check.failures] == []
+        assert not store.reader().in_transaction

@@ -14,13 +14,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from bandit.errors import InvalidSettings
+from service.problem import STATUS
 from service.settings import Settings
 from service.store import Store
 from service.webhooks.digest import digest
 from service.webhooks.event import Delivery, Kind, RawEvent
 from service.webhooks.events_table import append_events, confirmations
 from service.webhooks.reading import moment
-from service.webhooks.refusal import RefusedWebhook, UnreadableWebhook
+from service.webhooks.refusal import RefusedWebhook, UncheckableWebhook, UnreadableWebhook
 from service.webhooks.registry import PROVIDERS
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -81,14 +82,20 @@ def test_both_signature_versions_of_sns_are_checked_with_and_without_a_subject(v
         (sns(version="1") | {"SignatureVersion": "2"}, certificate(OLD), "not the one of"),
         (sns() | {"SignatureVersion": "3"}, certificate(OLD), "signature version '3' is none"),
         (sns(Type="Anything"), certificate(OLD), "type 'Anything'"),
-        (sns(), certificate(OLD, first=1), "no certificate of webhook_ses_certificate is valid today"),
-        (sns(), certificate(OLD, first=-9, last=-1), "no certificate of webhook_ses_certificate is valid today"),
         (sns() | {"Signature": "%"}, certificate(OLD), "not the one of"),
     ],
 )
 def test_sns_is_refused_for_another_key_topic_version_type_or_time(message, pem, why):
     with pytest.raises(RefusedWebhook, match=why):
         ses(message, pem)
+
+
+@pytest.mark.parametrize("days", [(1, 30), (-9, -1)])
+def test_a_message_comes_again_where_no_certificate_is_valid_now(days):
+    """SNS gives up at once where it is refused."""
+    with pytest.raises(UncheckableWebhook, match="no certificate of webhook_ses_certificate is valid now"):
+        ses(sns(), certificate(OLD, *days))
+    assert STATUS[UncheckableWebhook] == 503
 
 
 def test_a_new_certificate_may_stand_beside_the_old_one():
@@ -131,6 +138,32 @@ def test_ses_tells_the_last_word_from_a_passing_one(message, kind):
     body = json.dumps(sns(Message=json.dumps(message | {"mail": mail}))).encode()
     reading = PROVIDERS["ses"].read(body)
     assert (reading.kind, reading.decision_id) == (kind, "d1")
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"SuppressionReason": "ManualSuppression", "Origin": "Recipient"}, Kind.UNSUBSCRIBE),
+        ({"SuppressionReason": "ManualSuppression", "Origin": "Customer", "MessageID": None}, Kind.OTHER),
+        ({"SuppressionReason": "HardBounce", "Origin": "Recipient"}, Kind.OTHER),
+        ({"SuppressionReason": "SpamComplaint", "Origin": "Recipient"}, Kind.COMPLAINT),
+        ({"SuppressionReason": None, "Origin": "Recipient"}, Kind.OTHER),
+    ],
+)
+def test_postmark_suppresses_after_bounces_and_complaints_too_and_that_is_no_unsubscribe(change, kind):
+    event = {"RecordType": "SubscriptionChange", "MessageID": "m1", "ChangedAt": "2026-11-22T12:00:00Z",
+             "SuppressSending": True, "Metadata": {"decision_id": "d1"}}  # fmt: skip
+    assert PROVIDERS["postmark"].read(json.dumps(event | change).encode()).kind is kind
+
+
+def test_a_message_of_sendgrid_is_known_by_its_whole_id_for_a_request_has_many_recipients():
+    event = {"event": "open", "timestamp": int(TIME), "sg_message_id": "request.recvd-1-2.0"}
+    assert PROVIDERS["sendgrid"].read(json.dumps(event).encode()).message_id == "request.recvd-1-2.0"
+
+
+def test_somebody_who_subscribes_again_at_sendgrid_says_so():
+    event = {"event": "group_resubscribe", "timestamp": int(TIME), "decision_id": "d1"}
+    assert PROVIDERS["sendgrid"].read(json.dumps(event).encode()).kind is Kind.RESUBSCRIBE
 
 
 KEY = {"webhook_mailgun_key": "key"}

@@ -6,6 +6,7 @@ import functools
 import itertools
 import json
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -25,14 +26,17 @@ from service.statistical_audit import reports_of
 from service.store import Store
 from service.trainer import Trainer
 from service.webhooks.digest import digest
-from service.webhooks.events_table import iterate_in_state
+from service.webhooks.event import RawEvent
+from service.webhooks.events_table import append_events, iterate_in_state
 from service.webhooks.judging import rescore
-from service.webhooks.verdict import Verdict, Word
+from service.webhooks.opt_outs import opt_in_recipient, opt_out_recipient
+from service.webhooks.verdict import Verdict, Word, judge
 
 SECRET = "a secret of the tests"
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 TIMES = {"Open": "ReceivedAt", "Click": "ReceivedAt", "Delivery": "DeliveredAt", "Bounce": "BouncedAt",
          "SpamComplaint": "BouncedAt", "SubscriptionChange": "ChangedAt"}  # fmt: skip
+UNSUBSCRIBED = {"SuppressSending": True, "SuppressionReason": "ManualSuppression", "Origin": "Recipient"}
 
 
 @dataclass
@@ -153,19 +157,68 @@ def test_a_bounce_after_a_reaction_changes_nothing(shop):
 
 
 def test_an_event_after_the_window_is_late_and_one_that_waited_in_time_is_not(shop):
-    shop.tell(shop.event("Click", after=3600), shop.event("Click", "d2", after=3600 * 73))
+    shop.tell(shop.event("Click", after=3600))
+    shop.now[0] += timedelta(hours=73)
+    shop.tell(shop.event("Click", "d2", after=0))
     assert shop.mature() == {"d1": 0.2, "d2": 0.0}, "the trainer reads what waits before it closes windows"
     assert shop.rows("late", "outcomes") == [(0,), (1,)]
 
 
 def test_an_unsubscribe_at_the_provider_opts_out_though_the_campaign_does_not_count_it(shop):
-    shop.tell(shop.event("SubscriptionChange", SuppressSending=True, Origin="Recipient"))
+    shop.tell(shop.event("SubscriptionChange", **UNSUBSCRIBED))
     digest(shop.store)
     ((key, reason),) = shop.rows("customer_key, reason", "opt_outs")
     assert (key, reason) == (shop.rows("customer_key", "decisions")[0][0], "postmark unsubscribe")
-    shop.tell(shop.event("SubscriptionChange", after=900, SuppressSending=False, Origin="Recipient"))
+
+
+def test_whoever_subscribes_again_at_sendgrid_may_be_mailed_again(shop):
+    shop.tell(shop.event("SubscriptionChange", **UNSUBSCRIBED))
+    at = int((shop.now[0] + timedelta(seconds=900)).timestamp())
+    body = json.dumps({"event": "group_resubscribe", "timestamp": at, "decision_id": "d1"}).encode()
+    shop.store.write(lambda connection: append_events(connection, "sendgrid", [RawEvent("e1", body)], shop.now[0]))
     digest(shop.store)
     assert shop.rows("*", "opt_outs") == []
+
+
+def test_postmarks_reactivation_names_nobody_and_takes_nothing_back(shop):
+    reactivated = {"SuppressSending": False, "SuppressionReason": None, "MessageID": None, "Metadata": {}}
+    shop.tell(shop.event("SubscriptionChange", **UNSUBSCRIBED))
+    shop.tell(shop.event("SubscriptionChange", after=900, Origin="Recipient", **reactivated))
+    digest(shop.store)
+    assert [state for (state,) in shop.rows("state")] == ["parsed", "unknown"]
+    assert len(shop.rows("*", "opt_outs")) == 1
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_late_resubscription_takes_back_what_was_before_it_and_no_newer_opt_out(shop, worlds, order):
+    """Out at 0, in at 1, out at 2 hours: whoever comes last, they are out."""
+    first, second, third = (worlds.noon + timedelta(hours=n) for n in range(3))
+    says = [
+        lambda connection: opt_out_recipient(connection, "d1", first, "first"),
+        lambda connection: opt_in_recipient(connection, "d1", second),
+        lambda connection: opt_out_recipient(connection, "d1", third, "third"),
+    ]
+    for place in order:
+        shop.store.write(says[place])
+    assert shop.rows("at, reason", "opt_outs") == [("2026-11-22T14:00:00.000000+00:00", "third")]
+    shop.store.write(lambda connection: opt_in_recipient(connection, "d1", third))
+    assert shop.rows("*", "opt_outs") == []
+
+
+def test_clicks_beyond_what_a_person_makes_are_kept_and_neither_outcomes_nor_judged(shop, monkeypatch):
+    monkeypatch.setattr("service.webhooks.events_table.MOST_JUDGED", 40)
+    judged = Counter()
+    monkeypatch.setattr(
+        "service.webhooks.judging.judge", lambda seen, at: judged.update([len(seen)]) or judge(seen, at)
+    )
+    shop.tell(*(shop.event("Click", after=600 + n) for n in range(200)))
+    digest(shop.store)
+    assert judged == {32: 1, 40: 1}, "two transactions of seven have something to judge"
+    assert Counter(shop.rows("state")) == {("parsed",): 40, ("surplus",): 160}
+    assert len(shop.rows("1", "outcomes")) == 40
+    shop.tell(shop.event("SpamComplaint", after=900), shop.event("Click", "d2"))
+    digest(shop.store)
+    assert shop.rows("type", "outcomes")[40:] == [("complaint",), ("click",)], "others are taken as ever"
 
 
 def newer_rules(monkeypatch):
@@ -214,7 +267,7 @@ def test_events_are_read_by_the_service_itself_while_its_trainer_runs(shop):
 
 
 def test_a_locked_database_is_503_and_the_provider_sends_it_again(shop, monkeypatch):
-    monkeypatch.setattr("service.store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("service.connection.BUSY_SECONDS", 0.05)
     lock = sqlite3.connect(shop.store.path, isolation_level=None)
     headers, body = {"X-Webhook-Token": SECRET}, json.dumps(shop.event("Click"))
     with Store(shop.store.path) as other:

@@ -284,3 +284,17 @@ def test_the_same_decision_from_two_callers_is_stored_once(store, log, rows):
     assert sum(isinstance(answer, ConflictingDecision) for answer in answers) == 7
     assert ids(store, log) == ["d0"]
     assert dataclasses.astuple(check_chain(store.reader()))[2:] == (1, 0, [])
+
+
+def test_a_row_that_nobody_foresaw_is_refused_and_the_writer_lives_on(store, log, rows):
+    bad, good = rows(2)
+    (values, due_at) = bad
+    too_large = (tuple(2**70 if isinstance(value, int) else value for value in values), due_at)
+
+    async def write(row):
+        await asyncio.wait_for(store.writer.submit_row(row, asyncio.get_running_loop()), PATIENCE)
+
+    with pytest.raises(UnusableStore, match="could not be written"):
+        asyncio.run(write(too_large))
+    asyncio.run(write(good))
+    assert ids(store, log) == ["d1"]

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from bandit.errors import ConflictingDecision
 from service.batch import decided_choices
-from service.batch_runs import BatchRun, FinishedRun, begun_run, finish_run
+from service.batch_runs import BatchRun, EarlierRun, begun_run, finish_run
 from service.choices import Status, choices_schema
 from service.clock import random_id
 from service.commands.options import (
@@ -63,9 +63,11 @@ def decide(  # noqa: PLR0913, PLR0917 - one parameter an option
     """Choose for every row of USERS (CSV or Parquet: customer_id, context columns, and decision_id for safe repeats).
 
     The whole table is checked before anything is decided. A run that was killed goes on when the same command is given
-    again, with the snapshot and the time it began with, and decides for nobody twice.
+    again, with the ids and the snapshot it began with, and decides for nobody twice.
     """
     table = _one_of(users, users_option)
+    if out.resolve() == table.resolve():
+        raise click.UsageError(f"--out {out} is the table of customers itself: it would be lost. Name another file.")
     require_writable(out)
     with opened(db, campaign, at) as (store, log):
         columns = columns_for(table, log, ignored=[name for name in ignore.split(",") if name])
@@ -97,18 +99,28 @@ def _run(
     # A table with ids of its own repeats nothing, so it may always be run again.
     users_hash, repeats = content_of(table, columns), again or columns.has_ids
     run = begun_run(store, log, users_hash, n_rows, at=now_or(at), new_id=random_id, again=repeats)
-    if isinstance(run, FinishedRun):
-        raise ConflictingDecision(
-            f"{table} was decided before: begun at {run.at.isoformat()}, finished at {run.finished_at.isoformat()}. Nothing "
-            "was decided now, since these customers would get a second message. Say --again for a new wave, or give the table "
-            "a column decision_id, under which a second run only writes the same choices again."
-        )
-    if run.is_resumed:
+    if isinstance(run, EarlierRun):
+        raise ConflictingDecision(_refusal(table, run))
+    if run.begun_before:
         note(
-            f"{table} was begun at {run.at.isoformat()} and not finished: going on with the decisions that are missing, at "
-            "that time and from the snapshot that served then."
+            f"{table} was begun at {run.begun_before.isoformat()} and not finished: going on with the decisions that are "
+            "missing, now and from the snapshot that served then."
         )
     return run
+
+
+def _refusal(table: Path, run: EarlierRun) -> str:
+    if run.finished_at is None:
+        return (
+            f"{table} was begun at {run.at.isoformat()} and not finished, and the campaign file was changed since. Nothing was "
+            "decided now, since customers who were decided for already would get a second message. Put the file back as it was "
+            "and give the same command to go on, or say --again for a new wave to all of them."
+        )
+    return (
+        f"{table} was decided before: begun at {run.at.isoformat()}, finished at {run.finished_at.isoformat()}. Nothing "
+        "was decided now, since these customers would get a second message. Say --again for a new wave, or give the table "
+        "a column decision_id, under which a second run only writes the same choices again."
+    )
 
 
 def _processes(asked: int | None, n_rows: int) -> int:

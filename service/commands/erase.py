@@ -17,8 +17,8 @@ from service.commands.options import (
     answer,
     at_option,
     campaign_option,
-    db_option,
     existing,
+    existing_db_option,
     json_option,
     now_or,
     opened,
@@ -59,7 +59,7 @@ class _Answer:
     is_flag=True,
     help="Write the file anew afterwards: no copy is left in free space. Others wait meanwhile.",
 )
-@db_option
+@existing_db_option
 @campaign_option
 @settings_option
 @at_option
@@ -126,7 +126,7 @@ def _erased(store: Store, ids: list[str], now: datetime) -> _Answer:
 
 
 def _expire(db: Path, campaign: Path, settings: Settings, now: datetime, *, vacuum: bool) -> _Answer:
-    with opened(db, campaign, now) as (store, log):
+    with opened(db, campaign, now, making=False) as (store, log):
         retention = retention_of(log, settings)
         if retention is None:
             raise UnusableLog(
@@ -147,8 +147,8 @@ def _shown(store: Store, erasure_id: str) -> _Answer:
 def _rotated(store: Store, now: datetime) -> _Answer:
     generation = store.write(lambda connection: rotate_key(connection, now))
     text = (
-        f"New rows bear generation {generation} of the key. A running service takes it up at its trainer's next step; restart "
-        "one that has no trainer. Retire the earlier ones with --retire-keys-before, once it did."
+        f"New rows bear generation {generation} of the key. A running service takes it up within two seconds, a "
+        "running batch when it is over. Retire the earlier ones with --retire-keys-before after that."
     )
     return _Answer({"generation": generation}, text)
 

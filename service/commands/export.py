@@ -17,8 +17,8 @@ from bandit.schema import BooleanField, NumericField
 from service.commands.options import (
     answer,
     campaign_option,
-    db_option,
     existing,
+    existing_db_option,
     json_option,
     opened,
     progress,
@@ -49,7 +49,7 @@ _TYPES: dict[str, pa.DataType] = {
 )
 @click.option("--customer", metavar="ID", help="Instead of the log, all that is known of one person: --out x.json.")
 @click.option("--personal", is_flag=True, help="With the context fields that are declared personal.")
-@db_option
+@existing_db_option
 @campaign_option
 @json_option
 def export(
@@ -63,7 +63,7 @@ def export(
         _export_rankings(rankings, db, campaign, as_json=as_json)
         return
     require_writable(out)
-    with opened(db, campaign) as (store, log), progress(store.decisions(log), "exporting") as rows:
+    with opened(db, campaign, making=False) as (store, log), progress(store.decisions(log), "exporting") as rows:
         columns = schema_of(log.campaign, personal=personal)
         n_rows = write_rows(out, columns, _cells(rows, log.campaign, as_maps=out.suffix == ".csv"))
     answer({"out": str(out), "n_rows": n_rows}, f"Wrote {n_rows} decisions to {out}.", as_json=as_json)
@@ -83,7 +83,7 @@ def _export_person(customer_id: str, out: Path, db: Path, *, as_json: bool) -> N
 
 def _export_rankings(out: Path, db: Path, campaign: Path, *, as_json: bool) -> None:
     require_dsjson(out)
-    with opened(db, campaign) as (store, log):
+    with opened(db, campaign, making=False) as (store, log):
         found = iterate_rankings(store.reader(), log.campaign.id)
         with progress(found, "exporting") as rows:
             n_rows, left_out = write_dsjson(out, rows)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from evaluation.gate import Gate
-from service.commands.options import answer, at_option, campaign_option, db_option, json_option, now_or, opened
+from service.commands.options import answer, at_option, campaign_option, existing_db_option, json_option, now_or, opened
 from service.foreign_log import ColumnMap
 from service.gating import pass_gate
 from service.rankings.trainer import RankingTraining, train_step
@@ -20,7 +20,7 @@ from service.warm_starting import WarmStart, start_from_log, start_from_snapshot
 @click.command(
     epilog="Example:  manyarm learn   |   manyarm learn --from-snapshot s00012   |   manyarm learn --from-log earlier"
 )
-@db_option
+@existing_db_option
 @campaign_option
 @click.option("--from-snapshot", default="", help="Warm start: a snapshot of an earlier campaign in this database.")
 @click.option(
@@ -65,7 +65,7 @@ def learn(  # noqa: PLR0913, PLR0917 - one argument an option
     if from_snapshot or from_log:
         columns = ColumnMap(arm, reward, propensity, tuple(filter(None, context.split(",")))) if arm or reward else None
         _refuse_half_a_source(from_snapshot, from_log, columns, context)
-        with opened(db, campaign, at) as (store, log):
+        with opened(db, campaign, at, making=False) as (store, log):
             if from_snapshot:
                 started = start_from_snapshot(store, log, from_snapshot, now_or(at))
             else:
@@ -98,7 +98,7 @@ def _started(started: WarmStart, source: str) -> str:
 
 def _learn(db: Path, campaign: Path, at: datetime | None, gate: Gate | None, *, as_json: bool) -> bool:
     """Learn; with a gate, whether it let through what waited."""
-    with opened(db, campaign, at) as (store, log):
+    with opened(db, campaign, at, making=False) as (store, log):
         trainer = Trainer(store, log)
         ruling = pass_gate(store, log, gate, now_or(at)) if gate else None
         training = trainer.step(now_or(at), promoting=gate is None)

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from service.commands.customers import customer_ids, file_option
-from service.commands.options import answer, at_option, db_option, existing, json_option, now_or
+from service.commands.options import answer, at_option, existing, existing_db_option, json_option, now_or
+from service.customer_keys import read_customer_keys
 from service.opt_outs import opt_in
 from service.opt_outs import opt_out as opt_one_out
 from service.store import Store
@@ -20,7 +21,7 @@ from service.store import Store
 @file_option
 @click.option("--reason", default="asked", show_default=True, help="Where it came from, in a word.")
 @click.option("--undo", is_flag=True, help="They may be mailed again.")
-@db_option
+@existing_db_option
 @at_option
 @json_option
 def opt_out(
@@ -40,12 +41,17 @@ def opt_out(
 
 def _opt_all_out(store: Store, ids: list[str], at: datetime, reason: str) -> int:
     def operation(connection: sqlite3.Connection) -> int:
+        keys = read_customer_keys(connection)
         for customer_id in ids:
-            opt_one_out(connection, customer_id, store.customer_keys, at, reason)
+            opt_one_out(connection, customer_id, keys, at, reason)
         return len(ids)
 
     return store.write(operation)
 
 
 def _undo(store: Store, ids: list[str]) -> int:
-    return store.write(lambda connection: sum(opt_in(connection, one, store.customer_keys) for one in ids))
+    def operation(connection: sqlite3.Connection) -> int:
+        keys = read_customer_keys(connection)
+        return sum(opt_in(connection, one, keys) for one in ids)
+
+    return store.write(operation)

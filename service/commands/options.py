@@ -68,10 +68,20 @@ def note(message: str) -> None:
 
 @contextmanager
 def opened(
-    db: Path, campaign: Path, at: datetime | None = None, say: Callable[[str], None] = note
+    db: Path,
+    campaign: Path,
+    at: datetime | None = None,
+    say: Callable[[str], None] = note,
+    *,
+    making: bool = True,
 ) -> Iterator[tuple[Store, Log]]:
-    """The store and the campaign's log in it; says so where the campaign changed and a new log begins."""
+    """The store and the campaign's log in it; says so where the campaign changed and a new log begins.
+
+    Without `making` the database must be there: what is asked of a mistyped file would be answered from an empty one.
+    """
     read = checked_campaign(campaign)
+    if not making:
+        _require_database(db)
     with Store(db) as store:
         log = store.open_log(read, now_or(at))
         if log.replaces:
@@ -86,10 +96,14 @@ def opened(
 @contextmanager
 def existing(db: Path) -> Iterator[Store]:
     """A store that must be there already."""
-    if not db.exists():
-        raise click.UsageError(f"{db}: no such database. Name one with --db; `manyarm decide` and `serve` make one.")
+    _require_database(db)
     with Store(db) as store:
         yield store
+
+
+def _require_database(db: Path) -> None:
+    if not db.exists():
+        raise click.UsageError(f"{db}: no such database. Name one with --db; `manyarm decide` and `serve` make one.")
 
 
 def answer(document: object, text: str, *, as_json: bool) -> None:

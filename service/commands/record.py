@@ -122,7 +122,7 @@ def _record_one(connection: sqlite3.Connection, store: Store, report: Report, no
     if not is_unicode(event_id + decision_id + kind):
         raise InvalidOutcome("an id or type holds bytes that are no text; write it in UTF-8.")
     if kind == SENT:
-        return record_sent(connection, decision_id, at or now, store.reward_of)
+        return record_sent(connection, decision_id, at or now, store.reward_of, now, timed=at is not None)
     if kind == NOT_SENT:
         return record_not_sent(connection, decision_id)
     outcome = Outcome(event_id, decision_id, kind, at or now)

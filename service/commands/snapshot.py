@@ -12,7 +12,7 @@ from bandit.errors import BrokenSnapshot
 from bandit.regression import standing_of
 from evaluation.gate import Gate
 from service.clock import system_clock
-from service.commands.options import answer, at_option, campaign_option, db_option, json_option, now_or, opened
+from service.commands.options import answer, at_option, campaign_option, existing_db_option, json_option, now_or, opened
 from service.promoting import promote_judged, roll_back
 from service.snapshots_table import list_snapshots, load_snapshot
 
@@ -23,12 +23,12 @@ def snapshot() -> None:
 
 
 @snapshot.command("list", epilog="Example:  manyarm snapshot list")
-@db_option
+@existing_db_option
 @campaign_option
 @json_option
 def list_(db: Path, campaign: Path, as_json: bool) -> None:
     """All snapshots of the campaign's log, oldest first."""
-    with opened(db, campaign) as (store, log):
+    with opened(db, campaign, making=False) as (store, log):
         found = list_snapshots(store.reader(), log.log_id)
     lines = [
         f"{s.snapshot}{'*' if s.is_serving else ' '}  learned {s.n_learned:>8}  {s.n_bytes:>9} bytes  {s.created_at}"
@@ -40,12 +40,12 @@ def list_(db: Path, campaign: Path, as_json: bool) -> None:
 
 @snapshot.command("show", epilog="Example:  manyarm snapshot show s00003")
 @click.argument("name")
-@db_option
+@existing_db_option
 @campaign_option
 @json_option
 def show(name: str, db: Path, campaign: Path, as_json: bool) -> None:
     """One snapshot with its arguments and counters; its checksums are checked."""
-    with opened(db, campaign) as (store, log):
+    with opened(db, campaign, making=False) as (store, log):
         rows = {row.snapshot: row for row in list_snapshots(store.reader(), log.log_id)}
         loaded = load_snapshot(store.reader(), name)
     if name not in rows:
@@ -66,7 +66,7 @@ def show(name: str, db: Path, campaign: Path, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--margin", type=float, default=0.0, show_default=True, help="Reward a send by which it must be better.")
 @click.option("--without-gate", is_flag=True, help="Promote it whatever the log says.")
-@db_option
+@existing_db_option
 @campaign_option
 @at_option
 @json_option
@@ -85,7 +85,7 @@ def promote_(
 
     It is judged by sends that matured since both were trained: by rows that neither has learned from.
     """
-    with opened(db, campaign, at) as (store, log):
+    with opened(db, campaign, at, making=False) as (store, log):
         found = promote_judged(store, log, name, now_or(at), gate=None if without_gate else Gate(margin))
     taken_up = f"{name} serves. A running service takes it up at its next training step."
     said = taken_up if found.passed else f"{found.serving} serves on."
@@ -94,11 +94,11 @@ def promote_(
 
 
 @snapshot.command("rollback", epilog="Example:  manyarm snapshot rollback")
-@db_option
+@existing_db_option
 @campaign_option
 @json_option
 def rollback(db: Path, campaign: Path, as_json: bool) -> None:
     """Serve the snapshot that served before."""
-    with opened(db, campaign) as (store, log):
+    with opened(db, campaign, making=False) as (store, log):
         found = roll_back(store, log, system_clock())
     answer({"serving": found.serving}, f"{found.serving} serves again.", as_json=as_json)

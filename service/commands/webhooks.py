@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from service.commands.options import answer, db_option, existing, json_option
+from service.commands.options import answer, existing, existing_db_option, json_option
 from service.store import Store
 from service.webhooks.digest import digest
 from service.webhooks.events_table import EventCount, confirmations, count_events, drop_unused
@@ -18,7 +18,7 @@ from service.webhooks.judging import Rescored, VerdictCount, count_verdicts, res
 @click.option("--again", is_flag=True, help="Try those again whose decision was unknown.")
 @click.option("--rescore", "rescoring", is_flag=True, help="Judge opens and clicks again that older rules judged.")
 @click.option("--drop-unknown", "dropping", is_flag=True, help="Then delete events that are unknown or unreadable.")
-@db_option
+@existing_db_option
 @json_option
 def webhooks(again: bool, rescoring: bool, dropping: bool, db: Path, as_json: bool) -> None:
     """Read the events of mail providers that wait, and show what became of all of them.

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from bandit.errors import ConflictingDecision, EngineError, UnknownDecision, UnusableLog
 from service.personalizer.schemas import ErrorAnswer, Fault
-from service.problem import STATUS
+from service.problem import STATUS, Refused
 
 BAD_REQUEST = "BadRequest"
 NOT_FOUND = "ResourceNotFound"
@@ -34,14 +34,21 @@ class PersonalizerRoute(APIRoute):
         async def answer(request: Request) -> Response:
             try:
                 return await handler(request)
-            except (EngineError, msgspec.DecodeError) as error:
-                return error_response(error)
+            except (EngineError, msgspec.DecodeError, Refused) as error:
+                return failure_response(error)
 
         return answer
 
 
-def error_response(error: EngineError | msgspec.DecodeError) -> Response:
-    """An error as a response: 400 for what cannot be understood, 404 for an unknown event, 409, or 503 for a sick store."""
+def failure_response(error: EngineError | msgspec.DecodeError | Refused) -> Response:
+    """An error as a response: 400 for what cannot be understood, 404 for an unknown event, 409, or 503 for a sick store.
+
+    What is not let in has the status and the headers that it has elsewhere, and its title as the code.
+    """
+    if isinstance(error, Refused):
+        response = _response(HTTPStatus(error.status_code), error.title, str(error.detail))
+        response.headers.update(error.headers or {})
+        return response
     if isinstance(error, EngineError):
         status = OURS.get(type(error)) or STATUS.get(type(error), HTTPStatus.BAD_REQUEST)
         return _response(status, _code_of(error, status), str(error))

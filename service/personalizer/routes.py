@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Request, Response
 
+from bandit.errors import BrokenSnapshot
 from bandit.ranking import Ranking
 from bandit.ranking_request import RankingRequest, check_event_id
 from bandit.ranking_rules import check_reward
@@ -80,6 +81,15 @@ async def _once(serving: Serving, asked: RankingRequest) -> Ranking:
     found = find_ranking(serving.store.reader(), asked.event_id)
     if found is not None:
         return require_same(found, asked, campaign)
+    try:
+        return await _stored(serving, asked, campaign)
+    except BrokenSnapshot:
+        # Another process trained, and deleted what still served here before any ranking named it.
+        serving.rankings.refresh()
+        return await _stored(serving, asked, campaign)
+
+
+async def _stored(serving: Serving, asked: RankingRequest, campaign: str) -> Ranking:
     ranking = serving.rankings.engine.rank(asked, at=serving.clock())
     faster = await serving.store.writer.submit(
         lambda connection: store_ranking(connection, ranking), asyncio.get_running_loop()

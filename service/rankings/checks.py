@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import Any
@@ -16,12 +18,12 @@ from bandit.estimates import NO_ESTIMATES, Estimates, Need
 from bandit.group import Group
 from bandit.policy import Policy
 from bandit.ranking import Ranking, control_pmf, draw_position, group_of
-from bandit.reward import State
+from bandit.reward import UNSENT, State
 from bandit.training import teaches
 from evaluation.verify import RECOMPUTED_TOLERANCE, SUM_TOLERANCE, Check, Problem
 from policies.uniform import Uniform
 from service.rankings.rows import RANKED, KeptRanking, next_link
-from service.rankings.snapshots import load
+from service.rankings.snapshots import is_kept, load
 from service.rankings.table import AT_ONCE, campaigns_ranked, iterate_rankings, values_in_time
 from service.rankings.trainer import load_ranking, policy_under
 from service.store import Store
@@ -164,6 +166,8 @@ def _reward_problems(kept: KeptRanking, remaker: _Remaker) -> Iterator[Problem]:
     is_matured = kept.state == State.MATURED
     if is_matured != (kept.matured is not None) or is_matured != (kept.reward is not None):
         yield "rank reward", f"state is {kept.state!r} with reward {kept.reward!r}"
+    elif kept.state in UNSENT and not kept.ranking.request.is_deferred:
+        yield "rank reward", f"state is {kept.state!r}, and the event was not deferred"
     elif kept.reward is not None:
         worth = kept.ranking.rules.reward_of(remaker.values_in_time(kept.ranking.request.event_id))
         if kept.reward != worth:
@@ -171,20 +175,35 @@ def _reward_problems(kept: KeptRanking, remaker: _Remaker) -> Iterator[Problem]:
 
 
 def _check_training(check: Check, connection: sqlite3.Connection, campaign: str) -> None:
-    taught = 'SELECT "group" FROM rankings WHERE campaign = ? AND matured <= ?'
+    taught = _numbers_taught(check, connection, campaign)
     query = "SELECT snapshot, n_learned, watermark FROM ranking_snapshots WHERE campaign = ? ORDER BY number"
     for name, n_learned, watermark in connection.execute(query, (campaign,)).fetchall():
         check.n_checked += 1
         try:
             snapshot = load(connection, name)
         except BrokenSnapshot as error:
-            check.fail(str(error))
+            # The trainer may have deleted it since the list was read; where a ranking names it, `rank again` fails.
+            if is_kept(connection, name):
+                check.fail(str(error))
             continue
         if (snapshot.n_learned, snapshot.watermark) != (n_learned, watermark):
             check.fail(f"snapshot {name}: its row and its bytes do not tell the same counters")
-        n_rows = sum(teaches(group) for (group,) in connection.execute(taught, (campaign, snapshot.watermark)))
+        n_rows = bisect_right(taught, snapshot.watermark)
         if n_rows != snapshot.n_learned:
             check.fail(f"snapshot {name} learned {snapshot.n_learned} events, there are {n_rows} up to its watermark")
+
+
+def _numbers_taught(check: Check, connection: sqlite3.Connection, campaign: str) -> array[int]:
+    """Numbers of the matured rankings that a learner learns from, in order; a row that was hidden leaves its number free."""
+    query = 'SELECT matured, "group" FROM rankings WHERE campaign = ? AND matured IS NOT NULL ORDER BY 1'
+    taught, before = array("q"), 0
+    for number, group in connection.execute(query, (campaign,)):
+        if number != before + 1:
+            check.fail(f"event number {number} in the order of maturing follows on number {before}")
+        if teaches(group):
+            taught.append(number)
+        before = number
+    return taught
 
 
 def _chained(connection: sqlite3.Connection) -> Iterator[tuple[int, bytes, tuple[Any, ...]]]:

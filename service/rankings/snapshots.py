@@ -1,4 +1,7 @@
-"""Snapshots of the ranking loop. The newest whole one serves; its row carries its watermark."""
+"""Snapshots of the ranking loop. The newest whole one serves; its row carries its watermark.
+
+One is 4 MB, and a day has hundreds: those that no ranking names are deleted when another one is added.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,10 @@ from datetime import datetime
 from bandit.errors import BrokenSnapshot
 from bandit.snapshot import Snapshot, checksum
 from service.rows import stamp
+
+NEWEST = 2
+"""Snapshots that are kept in any case: the one just added, and the one that serves until it is taken up."""
+PRUNED_AT_ONCE = 16
 
 
 def newest_name(connection: sqlite3.Connection, campaign: str) -> str | None:
@@ -34,6 +41,12 @@ def newest_whole(connection: sqlite3.Connection, campaign: str) -> tuple[str, Sn
     if broken is not None:
         raise broken
     return None
+
+
+def is_kept(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether a snapshot is in the database, whole or not."""
+    query = "SELECT 1 FROM ranking_snapshots WHERE snapshot = ?"
+    return connection.execute(query, (name,)).fetchone() is not None
 
 
 def load(connection: sqlite3.Connection, name: str) -> Snapshot:
@@ -79,4 +92,20 @@ def add(
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (number, campaign, name, parent, snapshot.n_learned, snapshot.watermark, checksum(body), body, stamp(at)),
     )
+    _prune(connection, campaign)
     return name
+
+
+def _prune(connection: sqlite3.Connection, campaign: str) -> None:
+    """Delete snapshots that no ranking names, the newest ones excepted: no ranking can be asked to be made from them again.
+
+    Some at a time: whoever decides waits for the transaction, and an old file may have thousands.
+    """
+    connection.execute(
+        "DELETE FROM ranking_snapshots WHERE number IN ("
+        "SELECT number FROM ranking_snapshots WHERE campaign = ? AND number NOT IN ("
+        "SELECT number FROM ranking_snapshots WHERE campaign = ? ORDER BY number DESC LIMIT ?) "
+        "AND NOT EXISTS (SELECT 1 FROM rankings WHERE rankings.snapshot = ranking_snapshots.snapshot) "
+        "ORDER BY number LIMIT ?)",
+        (campaign, campaign, NEWEST, PRUNED_AT_ONCE),
+    )

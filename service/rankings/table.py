@@ -6,15 +6,18 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from bandit.errors import ConflictingDecision, UnknownDecision, UnusableLog
+from bandit.errors import BrokenSnapshot, ConflictingDecision, UnknownDecision, UnusableLog
 from bandit.ranking import Ranking
 from bandit.ranking_learner import MaturedRanking
 from bandit.ranking_request import RankingRequest
 from bandit.reward import State
 from service.rankings.rows import RANKED, READ, KeptRanking, kept_of, next_link, ranked_values, rules_of
+from service.rankings.snapshots import is_kept
 from service.rows import stamp
 
 AT_ONCE = 2000
+MOST_REWARDS = 1000
+"""Rewards of one event that are kept; what comes after them is without effect."""
 Unreadable = Callable[[int, UnusableLog], None]
 _INSERT = (
     f"INSERT INTO rankings (seq, {', '.join(RANKED)}, chain, state, due_at) "  # noqa: S608 - our own column names
@@ -31,11 +34,19 @@ def store_ranking(connection: sqlite3.Connection, ranking: Ranking) -> KeptRanki
 
     Returns:
         None where it was stored; what stands under its event_id where another request was faster.
+
+    Raises:
+        BrokenSnapshot: if the snapshot it was drawn from is not kept any more, so that nobody could draw it again.
     """
     request = ranking.request
     found = find_ranking(connection, request.event_id)
     if found is not None:
         return found
+    if ranking.snapshot is not None and not is_kept(connection, ranking.snapshot):
+        raise BrokenSnapshot(
+            f"ranking snapshot {ranking.snapshot!r} was replaced by another process meanwhile and is not kept. Nothing was "
+            "stored; ask again with the same eventId."
+        )
     seq, chain = connection.execute("SELECT seq, chain FROM ranking_head").fetchone()
     values = ranked_values(ranking)
     link = next_link(chain, values)
@@ -71,12 +82,15 @@ def require_same(found: KeptRanking, asked: RankingRequest, campaign: str) -> Ra
 
 
 def record_reward(connection: sqlite3.Connection, event_id: str, value: float, now: datetime) -> bool:
-    """Keep a reward; returns whether it came in time to count.
+    """Keep a reward, if it is not beyond the most of one event; returns whether it came in time to count.
 
     Raises:
         UnknownDecision: if nothing was ranked under this id.
     """
     state, due_at = _standing(connection, event_id)
+    query = "SELECT count(*) FROM ranking_rewards WHERE event_id = ?"
+    if connection.execute(query, (event_id,)).fetchone()[0] >= MOST_REWARDS:
+        return False
     at = stamp(now)
     late = state not in {State.PENDING, State.DEFERRED} or at > due_at
     connection.execute(
@@ -112,7 +126,10 @@ def mature_rankings(connection: sqlite3.Connection, campaign: str, now: datetime
         "AND due_at <= ? ORDER BY due_at, seq LIMIT ?",
         (campaign, stamp(now), AT_ONCE),
     ).fetchall()
-    query = "SELECT coalesce(max(matured), 0) FROM rankings WHERE campaign = ?"
+    if not due:
+        return 0
+    # Said twice, so that the index of matured rows answers it: decisions wait meanwhile.
+    query = "SELECT coalesce(max(matured), 0) FROM rankings WHERE campaign = ? AND matured IS NOT NULL"
     number = connection.execute(query, (campaign,)).fetchone()[0]
     for seq, event_id, state, rules in due:
         if state == State.DEFERRED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,9 +52,11 @@ class Rankings:
         self._seen: str | None = None
         self.refresh()
 
-    def train(self, now: datetime, *, most: int | None = None) -> RankingTraining:
+    def train(
+        self, now: datetime, *, most: int | None = None, is_wanted: Callable[[], bool] = lambda: True
+    ) -> RankingTraining:
         """One step of the trainer; serves what came of it."""
-        training = train_step(self._store, self._campaign, now, most=most)
+        training = train_step(self._store, self._campaign, now, most=most, is_wanted=is_wanted)
         self.refresh()
         return training
 
@@ -72,7 +75,14 @@ class Rankings:
         self._seen = newest
 
 
-def train_step(store: Store, campaign: str, now: datetime, *, most: int | None = None) -> RankingTraining:
+def train_step(
+    store: Store,
+    campaign: str,
+    now: datetime,
+    *,
+    most: int | None = None,
+    is_wanted: Callable[[], bool] = lambda: True,
+) -> RankingTraining:
     """End the waits that are over, and learn from what is new.
 
     Args:
@@ -80,16 +90,17 @@ def train_step(store: Store, campaign: str, now: datetime, *, most: int | None =
         campaign: whose loop it is.
         now: waits that end until then are over.
         most: learn from at most so many rows; None for all.
+        is_wanted: asked now and then; once it says no, what was done is kept, and the next step goes on there.
 
     Raises:
         UnusableLog: if a row cannot be read.
     """
-    n_matured = _end_waits(store, campaign, now)
+    n_matured = _end_waits(store, campaign, now, is_wanted)
     reader = store.reader()
     newest = newest_name(reader, campaign)
     parent, before = newest_whole(reader, campaign) or (None, None)
     rows = iterate_matured(reader, campaign, after=before.watermark if before else 0, most=most)
-    trained = train_rankings(campaign, before, rows)
+    trained = train_rankings(campaign, before, rows, is_wanted=is_wanted)
     if trained is None:
         return RankingTraining(n_matured, 0, None)
 
@@ -136,9 +147,9 @@ def policy_under(rules: RankingRules) -> Policy:
     return policy_of(PolicySpec(rules.policy, rules.floor))
 
 
-def _end_waits(store: Store, campaign: str, now: datetime) -> int:
+def _end_waits(store: Store, campaign: str, now: datetime, is_wanted: Callable[[], bool]) -> int:
     total, ended = 0, AT_ONCE
-    while ended == AT_ONCE:
+    while ended == AT_ONCE and is_wanted():
         ended = store.write(lambda connection: mature_rankings(connection, campaign, now))
         total += ended
     return total

@@ -18,7 +18,7 @@ from service.body_limit import bounded
 from service.decided_together import AT_ONCE, Asked, asked_in, decide_together
 from service.line_stream import LONGEST_LINE, NDJSON, LineStream
 from service.problem import Refused, problem_document, problem_in
-from service.rate_limit import spend
+from service.rate_limit import allowance_of
 from service.routes.decisions import JSON, PREFIX
 from service.schemas import BatchAnswer, BatchBody, BatchRequest, documented, problems, read
 from service.serving import Serving
@@ -60,7 +60,9 @@ def _decide_many(serving: Serving) -> Callable[[Request], Awaitable[Response]]:
         items = read(_batch, await Request(request.scope, receive).body()).decisions
         if len(items) > MOST:
             raise _too_many(len(items))
-        spend(request.scope, len(items))
+        allowance = allowance_of(request.scope)
+        if allowance is not None:
+            allowance.spend(len(items))
         answers = await run_in_threadpool(answers_to, [bytes(item) for item in items], serving)
         return Response(b'{"decisions":[' + b",".join(answers) + b"]}", media_type=JSON)
 
@@ -68,13 +70,11 @@ def _decide_many(serving: Serving) -> Callable[[Request], Awaitable[Response]]:
 
 
 def _stream(serving: Serving, request: Request) -> Response:
-    spent = 0
+    allowance = allowance_of(request.scope)
 
     async def answer(lines: Sequence[bytes]) -> Sequence[bytes]:
-        nonlocal spent
-        # The door counted one decision when it let the request in.
-        spend(request.scope, len(lines) + (spent > 0))
-        spent += len(lines)
+        if allowance is not None:
+            await allowance.spend_in_time(len(lines), serving.sleep)
         return await run_in_threadpool(answers_to, lines, serving)
 
     too_long = problem_document(
@@ -82,7 +82,8 @@ def _stream(serving: Serving, request: Request) -> Response:
         "LineTooLong",
         f"this line has more than {LONGEST_LINE} bytes. It and what follows was not read; what came before is stored.",
     )
-    return LineStream(answer, at_once=AT_ONCE, too_long=msgspec.json.encode(too_long))
+    at_once = AT_ONCE if allowance is None else min(AT_ONCE, allowance.most)
+    return LineStream(answer, at_once=at_once, too_long=msgspec.json.encode(too_long))
 
 
 def answers_to(bodies: Sequence[bytes], serving: Serving) -> list[bytes]:

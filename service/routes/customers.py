@@ -12,6 +12,7 @@ from fastapi import APIRouter, Body, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from bandit.engine import check_ids
+from service.customer_keys import read_customer_keys
 from service.erasing import Order, erase_customer
 from service.erasure import Reason
 from service.opt_outs import OptOut, opt_in, opt_out
@@ -125,8 +126,8 @@ class _Routes:
 
             def operation(connection: sqlite3.Connection) -> OptOut | None:
                 if body.opted_out:
-                    return opt_out(connection, customer_id, store.customer_keys, now, body.reason)
-                opt_in(connection, customer_id, store.customer_keys)
+                    return opt_out(connection, customer_id, read_customer_keys(connection), now, body.reason)
+                opt_in(connection, customer_id, read_customer_keys(connection))
                 return None
 
             found = store.write(operation)

@@ -86,6 +86,7 @@ async def decided(serving: Serving, body: bytes) -> bytes:
 async def _ruled(serving: Serving, asked: Asked) -> Decision | None:
     """What somebody is answered who did not consent; None if there is something to decide."""
     consent, at = Consent(serving.store, serving.log), serving.clock()
+    serving.renew_keys(at)
     ruling = consent.ruling(asked, at)
     if ruling is None:
         return None

@@ -73,12 +73,13 @@ def _record_outcome(serving: Serving) -> Handler:
 def _record_sent(serving: Serving) -> Handler:
     async def sent(decision_id: str, request: Request) -> Response:
         body = read(_sent, await request.body() or b"{}")
-        sent_at = time_of(body.at, what="at") or serving.clock()
+        now = serving.clock()
+        sent_at, timed = time_of(body.at, what="at") or now, body.at is not None
 
         def operation(connection: sqlite3.Connection) -> Receipt:
             if not body.sent:
                 return record_not_sent(connection, decision_id)
-            return record_sent(connection, decision_id, sent_at, serving.store.reward_of)
+            return record_sent(connection, decision_id, sent_at, serving.store.reward_of, now, timed=timed)
 
         return await _written(serving, decision_id, operation)
 

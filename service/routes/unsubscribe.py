@@ -61,10 +61,9 @@ def _unsubscribe(serving: Serving) -> Callable[[str, Request], Awaitable[Respons
 
     async def unsubscribe(token: str, request: Request) -> Response:
         decision_id = decision_of_token(token, key)
-        async with request.form(max_files=0, max_fields=20) as form:
-            if form.get(FIELD) != VALUE:
-                detail = f"the body must be {FIELD}={VALUE}, as RFC 8058 has it. Nobody was opted out."
-                return problem_response(HTTPStatus.BAD_REQUEST, "InvalidRequest", detail)
+        if await _value_in(request) != VALUE:
+            detail = f"the body must be {FIELD}={VALUE}, as RFC 8058 has it. Nobody was opted out."
+            return problem_response(HTTPStatus.BAD_REQUEST, "InvalidRequest", detail)
         at, reward_of = serving.clock(), serving.store.reward_of
         await serving.store.writer.submit(
             lambda connection: record_unsubscribe(connection, decision_id, at, reward_of), asyncio.get_running_loop()
@@ -72,6 +71,15 @@ def _unsubscribe(serving: Serving) -> Callable[[str, Request], Awaitable[Respons
         return Response(Unsubscribed(status=Receipt.ACCEPTED.value).model_dump_json(), media_type=JSON)
 
     return unsubscribe
+
+
+async def _value_in(request: Request) -> object:
+    """What the form says; None where it cannot be read, as with a charset that is none of text."""
+    try:
+        async with request.form(max_files=0, max_fields=20) as form:
+            return form.get(FIELD)
+    except UnicodeError:
+        return None
 
 
 def _show(serving: Serving) -> Callable[[str], Awaitable[Response]]:

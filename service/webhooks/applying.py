@@ -11,8 +11,9 @@ from bandit.errors import EngineError
 from bandit.reward import Outcome
 from service.outcomes_table import RewardOf, record_not_sent, record_outcome, record_sent
 from service.webhooks.event import Kind, Reading
-from service.webhooks.events_table import EventState, StoredEvent, decision_of_message, settle
+from service.webhooks.events_table import MOST_JUDGED, EventState, StoredEvent, decision_of_message, is_surplus, settle
 from service.webhooks.opt_outs import opt_in_recipient, opt_out_recipient
+from service.webhooks.verdict import JUDGED
 
 OUTCOMES = frozenset({Kind.OPEN, Kind.CLICK, Kind.UNSUBSCRIBE, Kind.COMPLAINT})
 
@@ -39,6 +40,9 @@ def apply_event(
         return _settled(connection, event, EventState.UNKNOWN, "it carries no decision_id", named)
     if not is_unicode(decision_id) or not _is_known(connection, decision_id):
         return _settled(connection, event, EventState.UNKNOWN, "no decision with that id", named)
+    if reading.kind in JUDGED and is_surplus(connection, decision_id):
+        reason = f"its message had {MOST_JUDGED:,} opens and clicks already: no outcome, and not judged"
+        return _settled(connection, event, EventState.SURPLUS, reason, named)
     try:
         reason = _FOLLOWS[reading.kind](connection, event, named, reward_of)
     except EngineError as error:
@@ -69,12 +73,12 @@ Follows = Callable[[sqlite3.Connection, StoredEvent, Reading, RewardOf], str]
 """Does what follows from an event, and says it."""
 
 
-def _delivered(connection: sqlite3.Connection, _: StoredEvent, reading: Reading, reward_of: RewardOf) -> str:
+def _delivered(connection: sqlite3.Connection, event: StoredEvent, reading: Reading, reward_of: RewardOf) -> str:
     decision_id = str(reading.decision_id)
     (sent_at,) = connection.execute("SELECT sent_at FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone()
     if sent_at is not None:
         return f"it was reported as sent already, at {sent_at}"
-    return f"sent: {record_sent(connection, decision_id, reading.at, reward_of).value}"
+    return f"sent: {record_sent(connection, decision_id, reading.at, reward_of, event.received_at).value}"
 
 
 def _not_sent(connection: sqlite3.Connection, _: StoredEvent, reading: Reading, __: RewardOf) -> str:

@@ -20,6 +20,11 @@ class EventState(StrEnum):
     PARSED = "parsed"  # understood; `reason` says what followed
     UNKNOWN = "unknown"  # understood, and of no decision in this database
     UNREADABLE = "unreadable"  # signed, and not of the provider's form
+    SURPLUS = "surplus"  # an open or click of a message that had `MOST_JUDGED` of them; nothing follows from it
+
+
+MOST_JUDGED = 1000
+"""Opens and clicks of one message. All are judged again for each new one, while decisions wait; no person makes so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,17 @@ def events_of(connection: sqlite3.Connection, decision_id: str) -> list[StoredEv
     """Everything that was understood of one decision's message, in the order in which it came."""
     query = f"SELECT {_READ} FROM webhook_events WHERE decision_id = ? AND state = ? ORDER BY number"  # noqa: S608
     return list(_stored(connection.execute(query, (decision_id, EventState.PARSED.value)).fetchall()))
+
+
+def is_surplus(connection: sqlite3.Connection, decision_id: str) -> bool:
+    """Whether a decision's message has as many opens and clicks as are judged."""
+    query = "SELECT state FROM webhook_events WHERE decision_id = ? AND kind IN (?, ?)"
+    of_message = decision_id, Kind.OPEN.value, Kind.CLICK.value
+    last = connection.execute(f"{query} ORDER BY number DESC LIMIT 1", of_message).fetchone()
+    if last is not None and last[0] == EventState.SURPLUS:
+        return True  # one row instead of a thousand, for each of those that go on coming
+    counted = (*of_message, EventState.PARSED.value, MOST_JUDGED - 1)
+    return connection.execute(f"{query} AND state = ? LIMIT 1 OFFSET ?", counted).fetchone() is not None
 
 
 def settle(

@@ -5,16 +5,24 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 
+from service.customer_keys import generation_at
 from service.rows import stamp
 
 
 def opt_out_recipient(connection: sqlite3.Connection, decision_id: str, at: datetime, reason: str) -> None:
-    """Opt the customer out whom a decision was made for; an earlier opt-out stands as it is."""
-    connection.execute(
-        "INSERT INTO opt_outs (customer_key, at, reason) SELECT customer_key, ?, ? FROM decisions WHERE decision_id = ? "
-        "ON CONFLICT (customer_key) DO NOTHING",
-        (stamp(at), reason, decision_id),
-    )
+    """Opt the customer out whom a decision was made for: the latest opt-out stands.
+
+    Events come in any order, and one that takes an opt-out back must not undo a later one.
+    """
+    query = "SELECT customer_key, decided_at FROM decisions WHERE decision_id = ?"
+    for customer_key, decided_at in connection.execute(query, (decision_id,)).fetchall():
+        # A row that was decided ahead of its time says less: it may have been written before the key was rotated.
+        generation = generation_at(connection, min(datetime.fromisoformat(decided_at), at))
+        connection.execute(
+            "INSERT INTO opt_outs (customer_key, at, reason, generation) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (customer_key) DO UPDATE SET at = excluded.at, reason = excluded.reason WHERE excluded.at > at",
+            (customer_key, stamp(at), reason, generation),
+        )
 
 
 def opt_in_recipient(connection: sqlite3.Connection, decision_id: str, at: datetime) -> None:

@@ -34,6 +34,7 @@ class _Event(msgspec.Struct, rename="pascal"):
     original_link: str | None = None
     type: str | None = None
     suppress_sending: bool | None = None
+    suppression_reason: str | None = None
     origin: str | None = None
     delivered_at: str | None = None
     bounced_at: str | None = None
@@ -62,9 +63,20 @@ def _read(body: bytes) -> Reading:
 def _kind_of(event: _Event) -> Kind:
     if event.record_type == "Bounce" and event.type in NEVER_ARRIVED:
         return Kind.NOT_SENT
-    if event.record_type == "SubscriptionChange" and event.origin == "Recipient":
-        return Kind.UNSUBSCRIBE if event.suppress_sending else Kind.RESUBSCRIBE
+    if event.record_type == "SubscriptionChange":
+        return _kind_of_change(event)
     return KINDS.get(event.record_type, Kind.OTHER)
+
+
+def _kind_of_change(event: _Event) -> Kind:
+    """An address is also suppressed after a bounce, and by the sender; only its owner can unsubscribe."""
+    if not event.suppress_sending:
+        # These name neither message nor Metadata, so no decision is found; should they ever, it is what they mean.
+        return Kind.RESUBSCRIBE if event.origin == "Recipient" else Kind.OTHER
+    if event.suppression_reason == "SpamComplaint":
+        return Kind.COMPLAINT
+    is_owner = event.suppression_reason == "ManualSuppression" and event.origin == "Recipient"
+    return Kind.UNSUBSCRIBE if is_owner else Kind.OTHER
 
 
 POSTMARK = Provider("postmark", (SECRET,), partial(door_with, setting=SECRET), _split, _read)

@@ -13,5 +13,9 @@ class RefusedWebhook(EngineError):
     """A signature, secret or time that is not the provider's."""
 
 
+class UncheckableWebhook(EngineError):
+    """What could be a provider's, and cannot be checked just now: it is to come again."""
+
+
 class UnreadableWebhook(EngineError):
     """A body or an event that does not have the provider's form."""

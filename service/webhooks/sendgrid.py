@@ -99,7 +99,7 @@ def _read(body: bytes) -> Reading:
         kind,
         moment(event.timestamp, what="timestamp"),
         text_of(event.decision_id) or in_link(link),
-        (event.sg_message_id or "").partition(".")[0] or None,
+        event.sg_message_id or None,  # whole: what stands before its dot is shared by all recipients of a request
         Clues(event.sg_machine_open or None, event.useragent or "", link),
     )
 

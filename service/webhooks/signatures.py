@@ -50,7 +50,8 @@ def refusal(setting: str) -> RefusedWebhook:
     """The refusal of a signature."""
     return RefusedWebhook(
         f"the signature or secret is not the one of {setting}: either this is not from the provider, or the setting is not "
-        "the provider's. Nothing was stored; correct the setting, and the provider will send it again."
+        "the provider's. Nothing was stored; correct the setting soon: some providers send it again for a while, others give "
+        "up at once."
     )
 
 

@@ -19,7 +19,7 @@ from service.settings import Settings
 from service.webhooks.event import Delivery
 from service.webhooks.provider import Door
 from service.webhooks.reading import decoded
-from service.webhooks.refusal import RefusedWebhook
+from service.webhooks.refusal import RefusedWebhook, UncheckableWebhook
 from service.webhooks.signatures import refusal, refuse_another_time, strict_base64
 
 CERTIFICATE, TOPIC_ARN = "webhook_ses_certificate", "webhook_ses_topic_arn"
@@ -97,7 +97,11 @@ def _refuse_unsigned(envelope: Envelope, certificates: Sequence[x509.Certificate
     text = canonical(envelope).encode("utf-8", "replace")
     valid = [one for one in certificates if one.not_valid_before_utc <= delivery.at <= one.not_valid_after_utc]
     if not valid:
-        raise RefusedWebhook(f"no certificate of {CERTIFICATE} is valid today. Give the newer one. Nothing was stored.")
+        # SNS gives up at once after a refusal, and comes again where we say that we are not ready.
+        raise UncheckableWebhook(
+            f"no certificate of {CERTIFICATE} is valid now. Give the newer one soon: SNS tries again a few times, as the "
+            "delivery policy says. Nothing was stored."
+        )
     if not any(_is_signed(one, signature, text, algorithm()) for one in valid):
         raise refusal(CERTIFICATE)
 

@@ -7,13 +7,15 @@ not depend on the order in which they arrive.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from importlib.metadata import version
+from operator import itemgetter
 from typing import Final
 
 from crawleruseragents import is_crawler
@@ -103,8 +105,8 @@ def judge(events: Mapping[str, Seen], delivered_at: datetime | None) -> dict[str
     ('too_soon', 'nothing_against')
     """
     clicks = sorted((one for one in events.values() if one.kind is Kind.CLICK), key=lambda one: one.at)
-    traps = [(one.at - NEAR_HONEYPOT, one.at + NEAR_HONEYPOT) for one in clicks if HONEYPOT in one.clues.link]
-    bursts = _bursts(clicks)
+    traps = _merged((one.at - NEAR_HONEYPOT, one.at + NEAR_HONEYPOT) for one in clicks if HONEYPOT in one.clues.link)
+    bursts = _merged(_bursts(clicks))
     return {key: _judged(one, traps, bursts, delivered_at) for key, one in events.items()}
 
 
@@ -123,26 +125,45 @@ def _judged(one: Seen, traps: Sequence[Span], bursts: Sequence[Span], delivered_
     return said or Verdict(Word.HUMAN, "nothing_against")
 
 
-def _bursts(clicks: Sequence[Seen]) -> list[Span]:
+def _bursts(clicks: Sequence[Seen]) -> Iterator[Span]:
     """Spans of at most `BURST`, from a click to a click, within which `BURST_LINKS` different links were followed.
 
     Args:
         clicks: in the order of time.
     """
-    spans, start = [], 0
+    start = 0
     within: Counter[str] = Counter()
     for click in clicks:
         within[click.clues.link] += 1
         while click.at - clicks[start].at > BURST:
-            within -= Counter([clicks[start].clues.link])
+            gone = clicks[start].clues.link
+            within[gone] -= 1
+            if not within[gone]:
+                del within[gone]
             start += 1
         if len(within) >= BURST_LINKS:
-            spans.append((clicks[start].at, click.at))
-    return spans
+            yield clicks[start].at, click.at
+
+
+def _merged(spans: Iterable[Span]) -> list[Span]:
+    """The same moments in spans that do not overlap.
+
+    Args:
+        spans: beginnings and ends both in the order of time.
+    """
+    merged: list[Span] = []
+    for first, last in spans:
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], last)
+        else:
+            merged.append((first, last))
+    return merged
 
 
 def _by_span(one: Seen, spans: Sequence[Span], rule: str) -> Verdict | None:
-    return Verdict(Word.MACHINE, rule) if any(first <= one.at <= last for first, last in spans) else None
+    """A machine where the event lies in one of the spans, which are in order and apart."""
+    begun = bisect_right(spans, one.at, key=itemgetter(0))
+    return Verdict(Word.MACHINE, rule) if begun and one.at <= spans[begun - 1][1] else None
 
 
 def _by_provider(one: Seen) -> Verdict | None:
