@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from statsmodels.stats.multitest import multipletests
 
+from bandit.arrays import FloatArray
 from bandit.errors import UnusableLog
 
 
@@ -24,14 +25,12 @@ def holm(p_values: Sequence[float | None] | NDArray[np.float64]) -> tuple[float 
     Raises:
         UnusableLog: if a p-value is outside [0, 1].
 
-    Caution: statsmodels collects garbage at each call, a tenth of a second: ask once about all claims.
-
-    Source: Holm (1979), through statsmodels `multipletests(method="holm")`. Holds under any dependence.
+    Source: Holm (1979). Holds under any dependence.
 
     >>> holm([0.01, None, 0.04])
     (0.02, None, 0.04)
     """
-    return _adjusted(p_values, "holm")
+    return _adjusted(p_values, _holm)
 
 
 def benjamini_hochberg(p_values: Sequence[float | None] | NDArray[np.float64]) -> tuple[float | None, ...]:
@@ -55,10 +54,27 @@ def benjamini_hochberg(p_values: Sequence[float | None] | NDArray[np.float64]) -
     >>> benjamini_hochberg([0.01, 0.5, float("nan")])
     (0.02, 0.5, None)
     """
-    return _adjusted(p_values, "fdr_bh")
+    return _adjusted(p_values, _benjamini_hochberg)
 
 
-def _adjusted(p_values: Sequence[float | None] | NDArray[np.float64], method: str) -> tuple[float | None, ...]:
+def _holm(family: FloatArray) -> FloatArray:
+    """The formula itself: statsmodels collects garbage at each call of its own, a tenth of a second and more."""
+    order = np.argsort(family)
+    steps = np.maximum.accumulate(family[order] * np.arange(len(family), 0, -1))
+    adjusted = np.empty_like(family)
+    adjusted[order] = np.minimum(steps, 1.0)
+    return adjusted
+
+
+def _benjamini_hochberg(family: FloatArray) -> FloatArray:
+    # statsmodels divides by the size of the family, which may be none.
+    adjusted: FloatArray = multipletests(family, method="fdr_bh")[1] if len(family) else family
+    return adjusted
+
+
+def _adjusted(
+    p_values: Sequence[float | None] | NDArray[np.float64], adjust: Callable[[FloatArray], FloatArray]
+) -> tuple[float | None, ...]:
     given = np.array([np.nan if p is None else p for p in p_values], dtype=np.float64)
     family = np.flatnonzero(~np.isnan(given))
     wrong = [p for p in given[family].tolist() if not 0 <= p <= 1]
@@ -68,8 +84,6 @@ def _adjusted(p_values: Sequence[float | None] | NDArray[np.float64], method: st
             "test returned, and None where it gave no answer."
         )
     found: list[float | None] = [None] * len(given)
-    # statsmodels divides by the size of the family, which may be none.
-    adjusted = multipletests(given[family], method=method)[1].tolist() if len(family) else []
-    for position, p_value in zip(family.tolist(), adjusted, strict=True):
+    for position, p_value in zip(family.tolist(), adjust(given[family]).tolist(), strict=True):
         found[position] = p_value
     return tuple(found)

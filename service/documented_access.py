@@ -50,7 +50,15 @@ def _describe(document: dict[str, Any]) -> None:
                 operation["x-scope"] = needed.value
             for status in _answers(method, path, needed):
                 answer = operation["responses"].setdefault(str(status.value), {"description": status.phrase})
-                answer.setdefault("content", {}).setdefault(MEDIA_TYPE, {"schema": _PROBLEM})
+                media, schema = _shape(path)
+                answer.setdefault("content", {}).setdefault(media, {"schema": schema})
+
+
+def _shape(path: str) -> tuple[str, dict[str, str]]:
+    """Media type and schema of the door's errors: Personalizer's clients get them as they know them."""
+    if path.startswith("/personalizer/"):
+        return "application/json", {"$ref": "#/components/schemas/ErrorBody"}
+    return MEDIA_TYPE, _PROBLEM
 
 
 def method_and_path(method: str, path: str) -> tuple[str, str]:

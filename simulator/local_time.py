@@ -44,7 +44,7 @@ def moments_of(ats: Sequence[datetime]) -> Moments:
     Raises:
         ImpossibleWorld: if a time is not in UTC.
 
-    >>> moments_of([datetime(2026, 3, 29, 1, tzinfo=UTC)])
+    >>> moments_of([datetime(2026, 3, 29, 1, tzinfo=ZoneInfo("UTC"))])
     array(['2026-03-29T01:00:00.000000'], dtype='datetime64[us]')
     """
     for at in ats:
@@ -65,7 +65,7 @@ def hours_of_week(ats: Sequence[datetime], zones: Sequence[str]) -> FloatArray:
     Raises:
         ImpossibleWorld: if a time is not in UTC, a zone has no such name, or there are more of one than of the other.
 
-    >>> hours_of_week([datetime(2026, 1, 5, 8, 30, tzinfo=UTC)] * 2, ["Europe/Berlin", "Asia/Kolkata"]).tolist()
+    >>> hours_of_week([datetime(2026, 1, 5, 8, 30, tzinfo=ZoneInfo("UTC"))] * 2, ["Europe/Berlin", "Asia/Kolkata"]).tolist()
     [9.5, 14.0]
     """
     if len(ats) != len(zones):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
@@ -27,7 +27,6 @@ def test_both_are_those_of_statsmodels(adjust, method):
 
 
 @pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
-@settings(max_examples=8)  # statsmodels collects garbage at each call of Holm's
 @given(p_values=some_p_values)
 def test_a_question_without_an_answer_leaves_the_others_as_they_would_be_without_it(adjust, p_values):
     there = [p is not None and p == p for p in p_values]  # noqa: PLR0124 - NaN differs from itself
@@ -37,7 +36,6 @@ def test_a_question_without_an_answer_leaves_the_others_as_they_would_be_without
     assert tuple(p for p in adjusted if p is not None) == alone
 
 
-@settings(max_examples=8)  # statsmodels collects garbage at each call of Holm's
 @given(p_values=st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_exploration_is_never_stricter_than_claims_and_neither_is_bolder_than_one_test(p_values):
     for plain, explored, claimed in zip(p_values, benjamini_hochberg(p_values), holm(p_values), strict=True):
