@@ -89,7 +89,7 @@ def kept_before(smoke: bool) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; all where none is named")
-    parser.add_argument("--logs", type=int, default=Sizes.logs, help="simulated logs a world, of the part on truth")
+    parser.add_argument("--logs", type=int, default=Sizes().logs, help="simulated logs a world, of the part on truth")
     parser.add_argument("--budget", type=float, default=60.0, help="minutes for each part that simulates logs")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument(
