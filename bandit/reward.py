@@ -13,6 +13,9 @@ from bandit.errors import InvalidOutcome
 CLOCK_SKEW = timedelta(minutes=5)
 """How long before its decision an outcome may seem to lie: servers' clocks differ."""
 
+REWARD = "reward"
+"""Name of the metric that is the reward itself, and not one type of outcome."""
+
 LONGEST_WINDOW = timedelta(days=3650)
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}

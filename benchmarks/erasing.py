@@ -23,11 +23,12 @@ from decide import AT, SEED, campaign_text
 from timing import keep
 
 from bandit import Context, Outcome, read_campaign
+from service.engines import engine_for
 from service.erasing import Order, erase_customer, erase_customers
 from service.erasure import Reason
 from service.outcomes_table import record_outcome
 from service.store import Log, Store
-from service.trainer import Trainer, engine_for
+from service.trainer import Trainer
 
 DIMENSIONS = {"subject": 4, "cta": 3}
 AT_ONCE = 50

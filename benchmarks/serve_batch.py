@@ -37,8 +37,8 @@ from bandit.decide_many import decide_many
 from bandit.decisions import Requests
 from bandit.features import FeatureSpace
 from bandit.regression import task_of
+from service.engines import engine_for
 from service.store import Store
-from service.trainer import engine_for
 
 PLAIN = "the same from a Context object each / driver"
 SCORING, DURABLE, SINGLE = (

@@ -21,8 +21,9 @@ from bandit import read_campaign
 from bandit.campaign import Campaign
 from bandit.decide_many import decide_many
 from bandit.decisions import Requests
+from service.engines import engine_for
 from service.store import Log, Store
-from service.trainer import Trainer, engine_for
+from service.trainer import Trainer
 
 SIZES = {"12 arms": {"subject": 12}, "12x4x4x10 arms": {"subject": 12, "cta": 4, "benefit": 4, "slot": 10}}
 SEED = 0

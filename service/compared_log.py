@@ -14,6 +14,7 @@ from bandit.arrays import BoolArray, FloatArray
 from bandit.context import ContextValue
 from bandit.errors import UnusableLog
 from bandit.group import Group
+from bandit.reward import REWARD
 from bandit.training import Matured
 from evaluation.log_batch import IntArray, Layout, LogBatch, Sends
 from service.erased_sums import ErasedSums, read_sums
@@ -22,7 +23,6 @@ from service.log_source import AT_ONCE, ERASED, PENDING, ForeignSource, batch_of
 from service.outcomes_table import count_pending, iterate_matured
 from service.store import Log, Store
 
-REWARD = "reward"
 ALL_GROUPS = frozenset(group.value for group in Group)
 
 Watch = Callable[[Iterable[LogBatch]], Iterable[LogBatch]]

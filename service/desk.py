@@ -19,12 +19,12 @@ from bandit.errors import EngineError
 from bandit.privacy import Privacy
 from service.batch_runs import BatchRun, ids_in
 from service.choices import Status, chosen, merged, unchosen
+from service.engines import engine_from
 from service.opt_outs import find_opted_out
 from service.past_sends import PastSends, Remembered
 from service.rows_in_columns import RowsInColumns, rows_in_columns
 from service.store import Log, Store
 from service.stored_rows import StoredRow, chosen_before, find_rows, require_same
-from service.trainer import engine_from
 from service.user_table import CUSTOMER, DECISION, Columns, UserGroup
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from service.compared_log import REWARD
+from bandit.reward import REWARD
 from service.comparing import Compared
 
 

@@ -9,16 +9,13 @@ import hashlib
 import hmac
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, replace
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
-import pandas as pd
 
 from bandit.reward import State
-from evaluation.lift import GroupSums
 
 
 class ErasedRow(NamedTuple):
@@ -83,40 +80,6 @@ class ErasedSums:
             self.sends_squares + other.sends_squares,
             self.is_binary and other.is_binary,
         )
-
-
-def group_sums(rewards: Sequence[float], customers: Sequence[str], erased: ErasedSums) -> GroupSums:
-    """Sums of a group, the erased rows included, as if nothing had been erased.
-
-    Args:
-        rewards: of the matured rows that are left, in reward units.
-        customers: the customer key of each of them.
-        erased: of those that are not.
-
-    >>> gone = ErasedSums.of([ErasedRow(1, "learner", "ann", "matured", 1.0)])
-    >>> group_sums([0.0], ["bob"], gone) == GroupSums.of([0.0, 1.0], ["bob", "ann"])
-    True
-    """
-    if not erased.n_sends:
-        return GroupSums.of(rewards, customers)
-    member = pd.factorize(np.asarray(customers, dtype=object))[0]
-    earned, sends = np.bincount(member, weights=np.asarray(rewards, dtype=np.float64)), np.bincount(member)
-    n_sends = len(rewards) + erased.n_sends
-    reward_sum = float(np.sum(rewards)) + erased.reward_sum
-    value = reward_sum / n_sends
-    residuals = earned - value * sends
-    gone = erased.reward_squares - 2.0 * value * erased.reward_sends + value * value * erased.sends_squares
-    # Equal customers must give exactly 0: a variance made of rounding would call any gap certain.
-    rounding = 1e-12 * (float(earned @ earned) + erased.reward_squares)
-    squares = float(residuals @ residuals) + gone
-    is_binary = erased.is_binary and all(reward in {0.0, 1.0} for reward in rewards)
-    return GroupSums(
-        n_sends,
-        len(earned) + erased.n_customers,
-        reward_sum,
-        squares if squares > rounding else 0.0,
-        is_binary=is_binary,
-    )
 
 
 def read_sums(connection: sqlite3.Connection, log_id: int) -> Mapping[str, ErasedSums]:

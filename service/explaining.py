@@ -11,10 +11,8 @@ from bandit.errors import BrokenSnapshot, EngineError
 from bandit.explanation import Predictor, StageReason, explain
 from bandit.group import Group
 from bandit.learner import Scorer
-from bandit.learners import learner_for
 from bandit.log import LoggedDecision, encoded_context
-from policies.registry import group_policies
-from service.snapshots_table import load_snapshot
+from service.engines import served_by
 from service.store import Log, Store
 
 MOST_FEATURES = 10
@@ -71,9 +69,7 @@ class Explainer:
             return None, f"snapshot {row.snapshot} is gone, so estimates and features cannot be said any more: {error}"
 
     def _load(self, snapshot: str) -> Scorer[Any]:
-        campaign = self._log.campaign
-        kind = learner_for(campaign.learner, group_policies(campaign)[Group.LEARNER].needs)
-        return kind.serve(campaign, load_snapshot(self._store.reader(), snapshot))
+        return served_by(self._store, self._log, snapshot).scorer
 
 
 def _stage(stage: StageReason, pmf: dict[str, float]) -> dict[str, object]:

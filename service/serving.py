@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 
 from bandit.engine import Engine
 from service.clock import Clock, NewId, Sleep, Timer, random_id, system_clock, system_timer
+from service.engines import engine_for
 from service.explaining import Explainer
 from service.metrics import Tallies
 from service.rankings.trainer import Rankings
 from service.retention import Retention, retention_of
 from service.settings import Settings
 from service.store import Log, Store
-from service.trainer import Trainer, engine_for
+from service.trainer import Trainer
 from service.webhooks.digester import Digester
 
 logger = logging.getLogger("manyarm")

@@ -17,11 +17,12 @@ from bandit.engine import Engine
 from bandit.group import Group
 from bandit.reward import Outcome
 from service.decided_again import pmfs_by
+from service.engines import engine_for
 from service.outcomes_table import record_outcome
 from service.past_sends import PastSends
 from service.provider_counts import CUSTOMERS, MESSAGES, of_arm
 from service.store import Log, Store
-from service.trainer import Trainer, engine_for
+from service.trainer import Trainer
 from simulator.faults import Faults, ReportedEvent
 from simulator.rehearsal import Memory, remembered
 from simulator.world import Arrival, World

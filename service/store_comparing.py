@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bandit.campaign import Campaign
-from service.compared_log import REWARD, Watch, from_store
+from bandit.reward import REWARD
+from service.compared_log import Watch, from_store
 from service.comparing import Compared, Wanted, compared
 from service.statistical_audit import audit
 from service.store import Log, Store

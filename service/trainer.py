@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from bandit.engine import Engine, Served
-from bandit.errors import BrokenSnapshot
 from bandit.group import Group
 from bandit.learner import LearnerKind
 from bandit.learners import learner_for
@@ -22,7 +20,6 @@ from service.erasures_learned import was_erased_since
 from service.outcomes_table import MATURE_AT_ONCE, expire, iterate_matured, mature
 from service.snapshots_table import (
     add_snapshot,
-    load_snapshot,
     newest_snapshot,
     newest_whole_snapshot,
     promote,
@@ -125,39 +122,6 @@ class Trainer:
             promote(connection, log_id, name, at=now, reason="trained")
         return name
 
-    def serving(self) -> Served | None:
-        """The serving snapshot, ready to decide; None where there is none.
-
-        Raises:
-            BrokenSnapshot: if its bytes are not the ones that were stored.
-        """
-        name = self.serving_name()
-        return self.served(name) if name is not None else None
-
-    def served(self, name: str) -> Served:
-        """A snapshot of this log, ready to decide.
-
-        Raises:
-            BrokenSnapshot: if its bytes are not the ones that were stored.
-        """
-        loaded = load_snapshot(self._store.reader(), name)
-        return Served(name, self._kind.serve(self._log.campaign, loaded), loaded.candidate)
-
     def serving_name(self) -> str | None:
         """Id of the serving snapshot."""
         return serving_snapshot(self._store.reader(), self._log.log_id)
-
-
-def engine_for(store: Store, log: Log) -> Engine:
-    """An engine with the store's keys, deciding from the serving snapshot; from none where it is broken."""
-    return engine_from(store, log, Trainer(store, log).serving_name())
-
-
-def engine_from(store: Store, log: Log, snapshot: str | None) -> Engine:
-    """An engine with the store's keys, deciding from this snapshot; from none where it is broken, or where there is none."""
-    engine = Engine(log.campaign, group_policies(log.campaign), store.salt, store.secret)
-    try:
-        return engine.serving(Trainer(store, log).served(snapshot)) if snapshot else engine
-    except BrokenSnapshot as error:
-        # The random policy decides and each row says why; /readyz says so too.
-        return engine.serving(None, unserved=str(error))

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 
-from bandit.engine import Served
 from bandit.errors import UnusableLog
 from bandit.group import Group
-from bandit.learners import learner_for
 from bandit.log import LoggedDecision
 from evaluation.audit import CERTAIN, Audit
 from evaluation.audit_log import AuditLog, AuditSettings
@@ -24,12 +23,12 @@ from evaluation.sample_ratio import group_ratio_e_value
 from evaluation.verify import Check, Recomputation, verify_rows
 from policies.registry import group_policies
 from service.customer_keys import OLD_KEY_IN_USE, rotations
+from service.engines import served_by
 from service.erasure import expiries
 from service.integrity import check_chain, check_erasures, check_rewards, check_snapshots
 from service.past_sends import sends_before
 from service.provider_counts import check_provider
 from service.rankings.checks import check_rankings
-from service.snapshots_table import load_snapshot
 from service.statistical_audit import AuditRows, reports_of
 from service.store import Log, Store
 
@@ -120,16 +119,12 @@ def _verified(
 def _verify_log(store: Store, log: Log, watch: Watch) -> tuple[list[Check], AuditLog]:
     reader, campaign = store.reader(), log.campaign
     policies = group_policies(campaign)
-    kind = learner_for(campaign.learner, policies[Group.LEARNER].needs)
-
-    def served_by(snapshot: str) -> Served:
-        loaded = load_snapshot(reader, snapshot)
-        return Served(snapshot, kind.serve(campaign, loaded), loaded.candidate)
-
     passing = AuditRows(campaign)
     readable = Check("readable", "each row's columns hold values of their types")
     found = store.decisions(log, unreadable=lambda _, error: readable.fail(str(error)))
-    recomputation = Recomputation(campaign, policies, store.salt, served_by, _earlier_sends(store, log))
+    recomputation = Recomputation(
+        campaign, policies, store.salt, partial(served_by, store, log), _earlier_sends(store, log)
+    )
     by_row = verify_rows(passing.watching(watch(found)), recomputation)
     readable.n_checked = by_row["pmf"].n_checked + readable.n_failed
     snapshots = check_snapshots(reader, log)

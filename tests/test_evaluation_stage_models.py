@@ -23,10 +23,11 @@ from evaluation.target import Rule, RulesTarget
 from policies.fixed import Fixed
 from policies.uniform import Uniform
 from service.composite_asking import modelled
+from service.engines import engine_for
 from service.log_source import with_one_reward
 from service.outcomes_table import record_outcome
 from service.store import Store
-from service.trainer import Trainer, engine_for
+from service.trainer import Trainer
 
 
 @pytest.fixture(scope="module")

@@ -320,6 +320,19 @@ def test_learning_with_a_gate_leaves_what_serves_until_the_next_time(run, learne
     assert second["gate"]["passed"] is False
 
 
+@pytest.mark.parametrize(
+    ("module", "unneeded"),
+    [
+        ("service.commands.serve", {"evaluation", "statsmodels", "scipy.stats", "pandas"}),
+        ("service.commands.decide", {"evaluation", "statsmodels", "pandas", "cryptography"}),
+    ],
+)
+def test_nobody_waits_for_statistics_before_the_first_decision(module, unneeded):
+    script = f"import sys, {module}; print(*{unneeded} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == []
+
+
 def test_the_command_line_starts_without_what_only_some_commands_need():
     script = "import sys, service.cli; print(*{'fastapi', 'statsmodels', 'optuna', 'matplotlib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)

@@ -19,17 +19,18 @@ from service.compared_log import from_store
 from service.comparing import Wanted, compared
 from service.comparison_report import document_of, text_of
 from service.customer_keys import rotate_key
-from service.erased_sums import ErasedRow, ErasedSums, group_sums, read_sums
+from service.engines import engine_for
+from service.erased_sums import ErasedRow, ErasedSums, read_sums
 from service.erasing import Order, erase_customer, erase_customers, erase_expired, erase_rows
 from service.erasure import Reason, find_erasure
-from service.group_report import report_groups
+from service.group_report import group_sums, report_groups
 from service.log_counts import count_matured
 from service.log_source import ERASED, PENDING, StoreSource
 from service.outcomes_table import record_outcome
 from service.past_sends import PastSends
 from service.provider_counts import check_provider, counts_in_log
 from service.store import Store
-from service.trainer import Trainer, engine_for
+from service.trainer import Trainer
 from service.verification import verify_store
 from service.webhooks.event import RawEvent
 from service.webhooks.events_table import append_events

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bandit import Outcome
+from service.engines import engine_for
 from service.outcomes_table import record_outcome
 from service.store import Store
-from service.trainer import engine_for
 
 N = 250
 RULES = """

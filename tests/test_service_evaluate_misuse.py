@@ -10,9 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import main
+from service.engines import engine_for
 from service.log_source import StoreSource
 from service.store import Store
-from service.trainer import Trainer, engine_for
+from service.trainer import Trainer
 
 FOREIGN = ["table.csv", "--arm", "arm", "--reward", "opened", "--propensity", "p"]
 ASK = ["--target", "uniform"]

@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from bandit import Context, Outcome
 from bandit.errors import InvalidSettings, UnusableLog
 from evaluation.overlap import Verdict
+from service.engines import engine_for
 from service.export_source import ExportSource
 from service.fitted_report import draw_reliability, fit_document, fit_text
 from service.fitted_trust import BEST, LOGGED, UNIFORM, Judged, Trust, trust
@@ -22,7 +23,7 @@ from service.foreign_log import ColumnMap, ForeignLog
 from service.log_source import USUAL_GROUPS, ForeignSource, StoreSource
 from service.outcomes_table import record_outcome, record_sent
 from service.store import Store
-from service.trainer import Trainer, engine_for
+from service.trainer import Trainer
 from simulator.fit_rows import LEAST_ROWS
 from simulator.fitting import fit_world
 

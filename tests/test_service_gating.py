@@ -13,13 +13,14 @@ from evaluation.gate import GATE_METHODS, Gate
 from evaluation.methods import Known
 from evaluation.weighing import TargetWeigher
 from service import pairwise_gating
+from service.engines import engine_for
 from service.gating import judge, pass_gate
 from service.log_source import USUAL_GROUPS, StoreSource
 from service.outcomes_table import record_outcome
 from service.snapshots_table import list_snapshots, promote, serving_snapshot
 from service.store import Store
 from service.target_text import snapshot_target
-from service.trainer import Trainer, engine_for
+from service.trainer import Trainer
 
 DAY = timedelta(days=1)
 

@@ -9,9 +9,10 @@ from datetime import timedelta
 import pytest
 
 from bandit import Outcome
+from service.engines import engine_for
 from service.outcomes_table import record_outcome
 from service.store import Store
-from service.trainer import Trainer, engine_for
+from service.trainer import Trainer
 from service.verification import verify_store
 
 LAST = 120

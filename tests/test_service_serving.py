@@ -15,10 +15,10 @@ from service.app import create_app
 from service.consent import Consent
 from service.customer_keys import rotate_key
 from service.deciding import Request
+from service.engines import engine_for
 from service.opt_outs import find_opt_out, opt_in, opt_out
 from service.serving import Serving
 from service.store import Store
-from service.trainer import engine_for
 
 CONTROL = {"share": 0.2, "choice": {"subject": "plain", "cta": "invite"}}
 

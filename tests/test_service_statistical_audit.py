@@ -15,10 +15,11 @@ from evaluation.audit import Audit, AuditVerdict
 from evaluation.audit_log import AuditSettings
 from evaluation.audits import AUDITS
 from service.commands.verify import text_of
+from service.engines import engine_for
 from service.outcomes_table import record_not_sent, record_outcome, record_sent
 from service.statistical_audit import audit, audits_document, reports_of
 from service.store import Store
-from service.trainer import Trainer, engine_for
+from service.trainer import Trainer
 from service.verification import verify_store
 
 N, ROUNDS = 120, 2

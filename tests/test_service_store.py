@@ -34,7 +34,7 @@ import sys
 from bandit import Context, read_campaign
 from service.clock import system_clock
 from service.store import Store
-from service.trainer import engine_for
+from service.engines import engine_for
 with Store(sys.argv[1]) as store:
     log = store.open_log(read_campaign(sys.stdin.read()), system_clock())
     engine = engine_for(store, log)

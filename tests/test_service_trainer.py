@@ -11,11 +11,12 @@ import pytest
 import service.trainer
 from bandit import Group, Outcome
 from bandit.errors import BrokenSnapshot
+from service.engines import engine_for
 from service.outcomes_table import record_not_sent, record_outcome, record_sent
 from service.serving import Serving
 from service.snapshots_table import list_snapshots, load_snapshot, promote, served_before
 from service.store import Store
-from service.trainer import Trainer, Training, engine_for
+from service.trainer import Trainer, Training
 from service.verification import verify_store
 
 DAY = timedelta(days=1)

@@ -13,11 +13,12 @@ import pytest
 
 from bandit import Outcome
 from bandit.draw import draw, position_of
+from service.engines import engine_for
 from service.integrity import check_chain
 from service.outcomes_table import record_not_sent, record_outcome
 from service.rows import DECIDED, next_chain
 from service.store import Store
-from service.trainer import Trainer, engine_for
+from service.trainer import Trainer
 from service.verification import verify_store
 
 GROUPS = {"random": 0.2, "control": {"share": 0.2, "choice": {"subject": "plain", "cta": "join"}}}

@@ -11,12 +11,13 @@ import click
 
 from bandit.campaign import Campaign
 from bandit.errors import UnusableLog
+from bandit.reward import REWARD
 from evaluation.contrast_scores import Weighting
 from evaluation.log_batch import LogBatch
 from service.checked_campaign import checked_campaign
 from service.commands.mapping import column_map, conditions, names_in
 from service.commands.options import answer, json_option, opened, progress, require_folder, write_page
-from service.compared_log import ALL_GROUPS, REWARD, ComparedLog, from_export, from_store, from_table
+from service.compared_log import ALL_GROUPS, ComparedLog, from_export, from_store, from_table
 from service.comparing import Wanted, compared
 from service.comparison_page import page_of
 from service.comparison_report import document_of, text_of

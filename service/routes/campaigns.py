@@ -13,17 +13,12 @@ from anyio import CapacityLimiter
 from fastapi import APIRouter, Query, Response
 
 from bandit.errors import UnknownCampaign
-from evaluation.gate import Gate
-from service.compared_log import REWARD
-from service.comparing import Wanted
-from service.comparison_report import document_of
-from service.promoting import Promotion, promote_judged, roll_back
+from bandit.reward import REWARD
 from service.routes.decisions import JSON, PREFIX
 from service.schemas import problems
 from service.serving import Serving
 from service.snapshot_schemas import Promoted, ReportAnswer, SnapshotAction, SnapshotBody
 from service.snapshots_table import list_snapshots
-from service.store_comparing import compare_store
 
 
 def campaigns_router(serving: Serving) -> APIRouter:
@@ -67,21 +62,16 @@ def _list(serving: Serving) -> Callable[[str], list[dict[str, object]]]:
 def _act(serving: Serving) -> Callable[[str, SnapshotAction], Promoted]:
     def act(campaign: str, action: SnapshotAction) -> Promoted:
         _require(campaign, serving)
-        found = _acted(serving, action)
+        # What judges snapshots and compares groups loads statsmodels: a service is ready a second sooner without.
+        from service.campaign_answers import act_on  # noqa: PLC0415
+
+        found = act_on(serving, action)
         serving.take_up()
         if not found.passed:
             serving.tallies.add("gate_refusals")
         return Promoted(serving=found.serving, passed=found.passed, reasons=list(found.reasons))
 
     return act
-
-
-def _acted(serving: Serving, action: SnapshotAction) -> Promotion:
-    store, log, now = serving.store, serving.log, serving.clock()
-    if action.snapshot is None:
-        return roll_back(store, log, now)
-    gate = None if action.without_gate else Gate(action.margin)
-    return promote_judged(store, log, action.snapshot, now, gate=gate)
 
 
 def _report(serving: Serving) -> Callable[..., Awaitable[Response]]:
@@ -98,15 +88,17 @@ def _report(serving: Serving) -> Callable[..., Awaitable[Response]]:
         _require(campaign, serving)
         if not limiter:
             limiter.append(CapacityLimiter(1))
-        asked = partial(_document, serving, Wanted(planned, margin, by=by), metric)
+        asked = partial(_document, serving, metric, by=by, planned=planned, margin=margin)
         document = await anyio.to_thread.run_sync(asked, limiter=limiter[0])
         return Response(msgspec.json.encode(document), media_type=JSON)
 
     return report
 
 
-def _document(serving: Serving, wanted: Wanted, metric: str) -> dict[str, Any]:
-    return document_of(compare_store(serving.store, serving.log, wanted, metric=metric))
+def _document(serving: Serving, metric: str, *, by: str, planned: int | None, margin: float | None) -> dict[str, Any]:
+    from service.campaign_answers import report_of  # noqa: PLC0415 - see above; and here a worker thread loads it
+
+    return report_of(serving, metric, by=by, planned=planned, margin=margin)
 
 
 def _require(campaign: str, serving: Serving) -> None:
