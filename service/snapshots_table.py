@@ -1,4 +1,4 @@
-"""Snapshots and which of them serves. A snapshot row carries its watermark, so both are written or neither is."""
+"""Snapshots of a log, and which of them serves."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
-from bandit.errors import BrokenSnapshot, OutdatedSnapshot, UnknownSnapshot
-from bandit.snapshot import Snapshot, checksum
+from bandit.errors import UnknownSnapshot
 from service.rows import stamp
+from service.snapshot_rows import SnapshotTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,36 +25,15 @@ class StoredSnapshot:
     is_serving: bool
 
 
-def add_snapshot(
-    connection: sqlite3.Connection,
-    log_id: int,
-    snapshot: Snapshot,
-    *,
-    parent: str | None,
-    newest: str | None,
-    at: datetime,
-) -> str | None:
-    """Store a snapshot; returns its id.
+def _missing(name: str) -> UnknownSnapshot:
+    return UnknownSnapshot(f"snapshot {name!r} is not in this database; `manyarm snapshot list` shows what is.")
 
-    Args:
-        connection: inside a transaction.
-        log_id: whose it is.
-        snapshot: what was trained.
-        parent: the snapshot it was trained from.
-        newest: the newest one when training began. If there is a newer one by now, another trainer was faster: nothing is
-            stored and None is returned, for these rows would be learned twice.
-        at: the time.
-    """
-    if newest_snapshot(connection, log_id) != newest:
-        return None
-    number = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM snapshots").fetchone()[0]
-    name, body = f"s{number:05d}", snapshot.to_bytes()
-    connection.execute(
-        "INSERT INTO snapshots (number, log_id, snapshot, parent, n_learned, watermark, sha256, body, created_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (number, log_id, name, parent, snapshot.n_learned, snapshot.watermark, checksum(body), body, stamp(at)),
-    )
-    return name
+
+_TABLE = SnapshotTable("snapshots", "log_id", "s", "snapshot", _missing)
+add_snapshot = _TABLE.add
+load_snapshot = _TABLE.load
+newest_snapshot = _TABLE.newest
+newest_whole_snapshot = _TABLE.newest_whole
 
 
 def promote(connection: sqlite3.Connection, log_id: int, snapshot: str, *, at: datetime, reason: str) -> None:
@@ -94,49 +73,6 @@ def served_before(connection: sqlite3.Connection, log_id: int) -> str | None:
         (log_id, serving),
     ).fetchone()
     return row[0] if row else None
-
-
-def newest_snapshot(connection: sqlite3.Connection, log_id: int) -> str | None:
-    """The snapshot that learning goes on from: the last one trained, serving or not."""
-    row = connection.execute(
-        "SELECT snapshot FROM snapshots WHERE log_id = ? ORDER BY number DESC LIMIT 1", (log_id,)
-    ).fetchone()
-    return row[0] if row else None
-
-
-def newest_whole_snapshot(connection: sqlite3.Connection, log_id: int) -> tuple[str, Snapshot] | None:
-    """The newest snapshot that can be loaded: what learning goes on from; None where nothing was trained yet.
-
-    Raises:
-        BrokenSnapshot: if there are snapshots and none of them is whole.
-    """
-    names = connection.execute("SELECT snapshot FROM snapshots WHERE log_id = ? ORDER BY number DESC", (log_id,))
-    broken: BrokenSnapshot | None = None
-    for (name,) in names.fetchall():
-        try:
-            return name, load_snapshot(connection, name)
-        except OutdatedSnapshot:
-            continue  # the rows it was trained on are all still there
-        except BrokenSnapshot as error:
-            broken = broken or error
-    if broken is not None:
-        raise broken
-    return None
-
-
-def load_snapshot(connection: sqlite3.Connection, snapshot: str) -> Snapshot:
-    """Read a snapshot back, checked against both checksums.
-
-    Raises:
-        BrokenSnapshot: if it is missing or a byte of it changed.
-    """
-    row = connection.execute("SELECT body, sha256 FROM snapshots WHERE snapshot = ?", (snapshot,)).fetchone()
-    if row is None:
-        raise UnknownSnapshot(f"snapshot {snapshot!r} is not in this database; `manyarm snapshot list` shows what is.")
-    try:
-        return Snapshot.from_bytes(row[0], sha256=row[1])
-    except BrokenSnapshot as error:
-        raise type(error)(f"snapshot {snapshot!r}: {error}") from error
 
 
 def checksum_of(connection: sqlite3.Connection, snapshot: str) -> str | None:
