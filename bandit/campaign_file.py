@@ -6,13 +6,13 @@ import hashlib
 import json
 import re
 import tomllib
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from zoneinfo import available_timezones
 
 from bandit.campaign import DEFAULT_FLOOR, Campaign, LearnerSpec, Option, PolicySpec
 from bandit.campaign_arms import read_dimensions
+from bandit.campaign_schema import read_schema
 from bandit.dimension import Dimension
 from bandit.errors import InvalidCampaign
 from bandit.fault import Fault, Reader, is_number
@@ -20,10 +20,8 @@ from bandit.group import Groups
 from bandit.limits import read_limits
 from bandit.privacy import read_privacy, refuse_consent_without_control, without_retention
 from bandit.reward import RewardSpec, parse_window
-from bandit.schema import BooleanField, CategoricalField, ContextField, NumericField, Schema
 from bandit.wear_out import LONGEST, SHORTEST, WearOut
 
-WIDEST = 1e15
 LONGEST_PAUSE = timedelta(days=30)
 SECTIONS = (
     "campaign",
@@ -37,10 +35,7 @@ SECTIONS = (
     "limits",
     "dimension",
 )
-MARKS = ("protected", "personal", "required")
-"""What may be said of a field of any kind."""
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
-FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 
 def load_campaign(path: str | Path) -> Campaign:
@@ -77,7 +72,7 @@ def read_campaign(text: str, *, source: str = "campaign.toml") -> Campaign:
     timezone = _timezone(head)
     learn_every = _learn_every(head)
     head.refuse_the_rest(("id", "timezone", "learn_every"))
-    schema = _schema(root.table("context"))
+    schema = read_schema(root.table("context"))
     reward = _reward(root.table("reward"))
     policy, learner = _policy(root.table("policy")), _learner(root.table("learner"))
     dimensions = read_dimensions(root.tables("dimension"), schema, faults)
@@ -132,56 +127,6 @@ def _learn_every(table: Reader) -> timedelta | None:
     if text and not (pause and pause <= LONGEST_PAUSE):
         table.fault("learn_every", text, wanted)
     return pause
-
-
-def _schema(table: Reader) -> Schema:
-    fields = []
-    for name in table.names():
-        if not FIELD_NAME.fullmatch(name):
-            table.fault(name, name, "a name of letters, digits and _ (it becomes the log's column context.NAME)")
-        fields.append(_field(name, table.table(name)))
-    return Schema(tuple(item for item in fields if item))
-
-
-def _field(name: str, table: Reader) -> ContextField | None:
-    kind = table.text("kind", wanted="categorical, numeric or boolean")
-    personal = table.boolean("personal", default=False)
-    protected = table.boolean("protected", default=False) or personal
-    required = table.boolean("required", default=False)
-    if kind == "categorical":
-        return replace(_categorical(name, table, protected=protected, required=required), personal=personal)
-    if kind == "numeric":
-        return replace(_numeric(name, table, protected=protected, required=required), personal=personal)
-    if kind == "boolean":
-        table.refuse_the_rest(("kind", *MARKS))
-        return BooleanField(name, protected, required, personal)
-    if kind:
-        table.fault("kind", kind, "categorical, numeric or boolean")
-    return None
-
-
-def _categorical(name: str, table: Reader, *, protected: bool, required: bool) -> CategoricalField:
-    is_given = "values" in table.names()
-    values = table.texts("values", wanted='a list of texts such as ["new", "active"]')
-    if not is_given and not protected:
-        table.fault("values", None, "the list of values, so that a typo is refused by name")
-    table.refuse_the_rest(("kind", "values", *MARKS))
-    return CategoricalField(name, values, protected, required)
-
-
-def _numeric(name: str, table: Reader, *, protected: bool, required: bool) -> NumericField:
-    found = table.take("range")
-    table.refuse_the_rest(("kind", "range", *MARKS))
-    if (
-        isinstance(found, list)
-        and len(found) == 2
-        and all(is_number(end) for end in found)
-        and found[0] < found[1] <= WIDEST
-        and found[0] >= -WIDEST
-    ):
-        return NumericField(name, float(found[0]), float(found[1]), protected, required)
-    table.fault("range", found, "two numbers, low then high, such as [0, 365]")
-    return NumericField(name, 0.0, 1.0, protected, required)
 
 
 def _reward(table: Reader) -> RewardSpec:

@@ -48,7 +48,7 @@ class Eligibility:
             dimension: whose arms.
             context: what rules look at.
             picks: positions of the earlier picks.
-            excluded: arms of any dimension that the caller kept out.
+            excluded: arms of any dimension that are out of this decision.
 
         Raises:
             NoEligibleArm: naming the rule that removed each arm.
@@ -152,15 +152,15 @@ class Eligibility:
         picked = {earlier.name: earlier.ids[pick] for earlier, pick in zip(self._dimensions, picks, strict=False)}
         found, kept_out = [], _kept_out(dimension, excluded)
         for place, arm in enumerate(self._dimensions[dimension].arms):
-            rule = BY_CALLER if place in kept_out else _broken_rule(arm, context, picked)
+            rule = kept_out.get(place) or _broken_rule(arm, context, picked)
             if rule:
                 found.append(Removal(arm.id, rule))
         return tuple(found)
 
 
-def _kept_out(dimension: int, excluded: Collection[Excluded]) -> frozenset[int]:
-    """Positions of the arms of a dimension that the caller kept out."""
-    return frozenset([one.arm for one in excluded if one.dimension == dimension])
+def _kept_out(dimension: int, excluded: Collection[Excluded]) -> dict[int, str]:
+    """Positions of the arms of a dimension that are out of this decision, each with what took it out."""
+    return {one.arm: one.rule for one in excluded if one.dimension == dimension}
 
 
 def _broken_rule(arm: Arm, context: Mapping[str, ContextValue], picked: Mapping[str, str]) -> str:

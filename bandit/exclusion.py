@@ -1,4 +1,4 @@
-"""Arms that may not be used for one send, because whoever asks says so: out of stock, shown already, not wanted here.
+"""Arms that may not be used for one send: whoever asks says so (out of stock, not wanted here), or the hour or a list does.
 
 They are removed before the draw, as rules remove arms, and the decision keeps them, so that its pmf can be made again.
 """
@@ -17,10 +17,11 @@ BY_CALLER = "excluded by the caller"
 
 
 class Excluded(NamedTuple):
-    """An arm that the caller excluded: positions in the campaign."""
+    """An arm that is out of one decision: positions in the campaign, and what took it out, in words."""
 
     dimension: int
     arm: int
+    rule: str = BY_CALLER
 
 
 Excludes = Mapping[str, Collection[str]]
@@ -36,7 +37,7 @@ def excluded_in(dimensions: Sequence[Dimension], exclude: Excludes) -> tuple[Exc
     >>> from bandit.dimension import Arm
     >>> subjects = Dimension("subject", (Arm("plain"), Arm("champion")))
     >>> excluded_in([subjects], {"subject": ["champion", "champion"]})
-    (Excluded(dimension=0, arm=1),)
+    (Excluded(dimension=0, arm=1, rule='excluded by the caller'),)
     """
     places = {dimension.name: d for d, dimension in enumerate(dimensions)}
     found = set()
@@ -51,6 +52,20 @@ def excluded_in(dimensions: Sequence[Dimension], exclude: Excludes) -> tuple[Exc
     return tuple(sorted(found))
 
 
+def by_caller(excluded: Iterable[Excluded]) -> tuple[Excluded, ...]:
+    """Those that whoever asked took out."""
+    return tuple(one for one in excluded if one.rule == BY_CALLER)
+
+
+def written(excluded: Iterable[Excluded]) -> list[tuple[int, int] | tuple[int, int, str]]:
+    """As rows of the log keep them: the rule only where it was not the caller.
+
+    >>> written([Excluded(0, 1), Excluded(1, 0, "quiet hours")])
+    [(0, 1), (1, 0, 'quiet hours')]
+    """
+    return [(d, arm) if rule == BY_CALLER else (d, arm, rule) for d, arm, rule in excluded]
+
+
 def named(excluded: Iterable[Excluded], dimensions: Sequence[Dimension]) -> dict[str, list[str]]:
     """Excluded arms by dimension, as a caller would name them.
 
@@ -59,7 +74,7 @@ def named(excluded: Iterable[Excluded], dimensions: Sequence[Dimension]) -> dict
     {'subject': ['champion']}
     """
     found: dict[str, list[str]] = {}
-    for d, arm in excluded:
+    for d, arm, _ in excluded:
         found.setdefault(dimensions[d].name, []).append(dimensions[d].ids[arm])
     return found
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from bandit.context import Context
 from bandit.decision import Decision
 from bandit.errors import ConflictingDecision
-from bandit.exclusion import Excludes, excluded_in
+from bandit.exclusion import Excludes, by_caller, excluded_in
 from bandit.log import LoggedDecision
 from service.settings import Settings
 from service.store import Log, Store
@@ -55,7 +55,7 @@ def _difference(found: LoggedDecision, request: Request, store: Store, log: Log)
         return "for another customer"
     if dict(found.context) != dict(log.campaign.schema.encode(request.context).values):
         return "for another context"
-    if found.excluded != excluded_in(log.campaign.dimensions, request.exclude):
+    if by_caller(found.excluded) != excluded_in(log.campaign.dimensions, request.exclude):
         return "with other arms excluded"
     if found.deferred != request.is_deferred:
         return "deferred" if found.deferred else "to count at once, and not deferred"

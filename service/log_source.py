@@ -248,7 +248,7 @@ def offered_in(
         free = [np.array([not (arm.when or arm.requires) for arm in d.arms]) for d in campaign.dimensions]
     found = tuple((pmf > 0.0) | is_control[:, None] | always for pmf, always in zip(pmfs, free, strict=True))
     for row, arms in enumerate(excluded):
-        for d, arm in arms:
+        for d, arm, _ in arms:
             found[d][row, arm] = False
     return found
 

@@ -14,7 +14,7 @@ import numpy as np
 from bandit.campaign import Campaign
 from bandit.decision import Decision
 from bandit.errors import UnusableLog
-from bandit.exclusion import Excluded
+from bandit.exclusion import Excluded, written
 from bandit.log import LoggedDecision
 from bandit.wear_out import Exposure
 
@@ -76,7 +76,7 @@ def decided_values(decision: Decision, *, log_id: int, seen: int | None, deferre
         decision.candidate,
         _json(decision.exposures) if decision.exposures else None,
         seen,
-        _json(decision.excluded) if decision.excluded else None,
+        _json(written(decision.excluded)) if decision.excluded else None,
         1 if deferred else None,
     )
 
@@ -182,7 +182,7 @@ def _excluded(text: str | None, campaign: Campaign) -> tuple[Excluded, ...]:
     if text is None:
         return ()
     found, sizes = msgspec.json.decode(text, type=tuple[Excluded, ...]), campaign.sizes
-    for d, arm in found:
+    for d, arm, _ in found:
         if not (0 <= d < len(sizes) and 0 <= arm < sizes[d]):
             raise ValueError(f"excluded arm {(d, arm)} cannot be")
     return found

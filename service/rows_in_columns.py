@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from bandit.context_columns import ContextColumn, ContextColumns
 from bandit.decisions import Decisions
 from bandit.draw import customer_keys
 from bandit.errors import ConflictingDecision
+from bandit.exclusion import written
 from bandit.group import Group
 from bandit.reward import State
 from service.rows import DECIDED, DecidedValues, covered_by, linked, stamp
@@ -88,9 +90,9 @@ def rows_in_columns(decisions: Decisions, log: Log, seen: Sequence[int | None]) 
         "decided_at": decided_at,
         "send_at": send_at,
         "candidate": decisions.candidates,
-        "exposures": _listed(decisions.contexts, "exposures"),
+        "exposures": _listed(decisions.contexts, attrgetter("exposures")),
         "seen": seen,
-        "excluded": _listed(decisions.contexts, "excluded"),
+        "excluded": _listed(decisions.contexts, lambda context: written(context.excluded)),
         "deferred": [None] * n,
     }
     covered = covered_by([columns[name] for name in DECIDED])
@@ -204,11 +206,11 @@ def _slices(pmfs: NDArray[np.float64]) -> list[bytes]:
     return [whole[start : start + width] for start in range(0, len(whole), width)]
 
 
-def _listed(contexts: Sequence[EncodedContext], name: str) -> list[str | None]:
+def _listed(contexts: Sequence[EncodedContext], part: Callable[[EncodedContext], Sequence[object]]) -> list[str | None]:
     """What customers got before, or what was excluded, as JSON; None for nothing."""
     if isinstance(contexts, ContextColumns):
         return [None] * len(contexts)
-    found = [getattr(context, name) for context in contexts]
+    found = [part(context) for context in contexts]
     return [_json(one) if one else None for one in found]
 
 

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from bandit.errors import ConflictingDecision
+from bandit.exclusion import Excluded, by_caller
 from service.choices import Cells, Status
 from service.rows import moment_of
 from service.store import Log, Store
 
 _AT_ONCE = 500
 _COLUMNS = """decision_id, customer_key, context, "group", arms, propensity, send_at, decided_at, excluded, deferred"""
+_excluded = msgspec.json.Decoder(tuple[Excluded, ...])
 _arms = msgspec.json.Decoder(list[str])
 _values = msgspec.json.Decoder(dict[str, str | float | bool | None])
 
@@ -58,7 +60,7 @@ def require_same(store: Store, row: StoredRow, customer_id: str, context: Mappin
         what = "for another customer"
     elif _values.decode(row.context) != dict(context):
         what = "for another context"
-    elif row.excluded is not None or row.deferred is not None:
+    elif row.deferred is not None or by_caller(_excluded.decode(row.excluded or "[]")):
         what = "deferred, or with arms excluded"
     if what:
         raise ConflictingDecision(
