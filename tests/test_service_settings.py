@@ -138,6 +138,35 @@ def test_check_names_every_value_that_cannot_be_one(tmp_path, worlds):
         assert said in found.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("personalizer_floor = 1.5", "floor"),
+        ('drain = "5s"\ndrain_notice = "30s"', "drain_notice is 30 s"),
+        ('webhook_sendgrid_public_key = "nonsense"', "no public key"),
+        ("largest_body = 0", "largest_body"),
+    ],
+)
+def test_check_refuses_what_serve_would_refuse_at_its_start(tmp_path, worlds, line, said):
+    (tmp_path / "campaign.toml").write_text(worlds.toml(worlds.document()))
+    (tmp_path / "settings.toml").write_text(f"{line}\n")
+    for command in (
+        ["check", str(tmp_path / "campaign.toml")],
+        ["serve", "--port", "0", "--db", str(tmp_path / "a.db")],
+    ):
+        found = CliRunner().invoke(main, [*command, "--settings", str(tmp_path / "settings.toml")])
+        assert found.exit_code == 2, found.output
+        assert said in found.stderr
+    assert not (tmp_path / "a.db").exists()
+
+
+def test_check_looks_at_variables_where_no_file_is_named(tmp_path, worlds):
+    (tmp_path / "campaign.toml").write_text(worlds.toml(worlds.document()))
+    found = CliRunner().invoke(main, ["check", str(tmp_path / "campaign.toml")], env={"MANYARM_DRIAN": "3s"})
+    assert found.exit_code == 2
+    assert "'drian'" in found.stderr
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("0s", 0), ("30s", 30), ("2m", 120)])
 def test_durations_may_be_seconds_and_none(text, seconds):
     assert Settings({"drain_notice": text}).pause("drain_notice") == timedelta(seconds=seconds)

@@ -17,6 +17,7 @@ from evaluation.power import Comparison, least_control_share, smallest_lift
 from service.checked_campaign import checked_campaign
 from service.commands.options import answer, json_option
 from service.settings import read_settings
+from service.usable_settings import refuse_unusable
 
 AMPLE_LIST, USUAL_BASE = 1_000_000, 0.04
 """Customers, and rewards a send, where nothing better is known: a control group that is too small for these is too small."""
@@ -36,7 +37,7 @@ PLAUSIBLE_LIFT = 0.1
 )  # fmt: skip
 @click.option(
     "--settings", "settings", type=click.Path(path_type=Path),
-    help="Check this file of settings and the MANYARM_ variables too.",
+    help="Check this file of settings too; the MANYARM_ variables are checked in any case.",
 )  # fmt: skip
 @json_option
 @click.pass_context
@@ -47,8 +48,7 @@ def check(
 
     Warns where the control group is too small to show a lift of 10 % on --list customers.
     """
-    if settings:
-        read_settings(os.environ, settings)
+    refuse_unusable(read_settings(os.environ, settings))
     try:
         found = checked_campaign(campaign)
     except InvalidCampaign as error:

@@ -21,6 +21,7 @@ from service.logs import write_logs
 from service.serving import Serving
 from service.settings import Settings
 from service.store import Store
+from service.usable_settings import refuse_unusable
 
 USUAL_PAUSE = timedelta(minutes=1)
 _log = logging.getLogger("manyarm")
@@ -40,6 +41,7 @@ _log = logging.getLogger("manyarm")
 def serve(db: Path, campaign: Path, host: str, port: int, learn_every: float | None, settings: Settings) -> None:
     """Answer decisions over HTTP, durably: an answer is given after it is on disk."""
     write_logs(settings)
+    refuse_unusable(settings)
     rules = rules_of(settings, host)
     with _listening(host, port) as listener, opened(db, campaign, say=_log.warning) as (store, log):
         if not rules.is_local:
