@@ -29,6 +29,7 @@ MOST_LEVELS: Final = 8
 EVENTS_A_LEVEL: Final = 50
 """Fewer non-zero rewards are not divided further: what a level does could not be told."""
 REWARD: Final = "reward"
+_NOTHING = "the log has no row with a final reward, so no world can be fitted to it: wait, or check the groups."
 _HOUR = np.timedelta64(1, "h")
 
 
@@ -123,6 +124,8 @@ class _Sent(NamedTuple):
 def _stored(source: StoreSource) -> tuple[FitRows, Campaign]:
     campaign = source.log.campaign
     sent = sorted(_sent(source, campaign))
+    if not sent:
+        raise UnusableLog(_NOTHING)
     start = min((one.at for one in sent), default=START)
     rows = FitRows(
         ChoiceGrid({d.name: d.ids for d in campaign.dimensions}),
@@ -170,9 +173,7 @@ def _delays(source: StoreSource, kept: AbstractSet[str]) -> dict[str, FloatArray
 def _rewarded(source: ExportSource | ForeignSource, campaign: Campaign) -> tuple[FitRows, Campaign]:
     batches = list(source.batches())
     if not batches:
-        raise UnusableLog(
-            "the log has no row with a final reward, so no world can be fitted to it: wait, or check the groups."
-        )
+        raise UnusableLog(_NOTHING)
     rewards = np.concatenate([batch.rewards for batch in batches])
     amounts = levels_of(rewards)
     rewarded = _rewarding(campaign, amounts)

@@ -139,6 +139,12 @@ class Store:
             self._capped[log.log_id] = campaign
         return log
 
+    def find_log(self, campaign: Campaign) -> Log | None:
+        """The log of this campaign's content; None where none was begun."""
+        query = "SELECT log_id FROM logs WHERE campaign = ? AND campaign_hash = ?"
+        found = self.reader().execute(query, (campaign.id, campaign.content_hash)).fetchone()
+        return Log(found[0], campaign) if found else None
+
     def logs(self) -> list[Log]:
         """Every log in the file, oldest first."""
         ids = self.reader().execute("SELECT log_id FROM logs ORDER BY log_id").fetchall()
@@ -154,6 +160,10 @@ class Store:
     def reward_of(self, log_id: int) -> RewardSpec:
         """What outcomes are worth in a log: a late click of an old campaign counts by the old campaign's rules."""
         return self.log(log_id).campaign.reward
+
+    def silent_of(self, log_id: int) -> str | None:
+        """The arm of a log's last dimension that sends nothing; None where every choice is a message."""
+        return self.log(log_id).campaign.silent
 
     def write(self, operation: Operation[Result]) -> Result:
         """Run an operation in the writer's next transaction; returns after COMMIT."""

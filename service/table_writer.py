@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -61,7 +62,8 @@ def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatc
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A draft to write to, put in the place of a file when it is complete; what is there stays until then."""
-    draft = path.with_name(f".{path.name}.part")
+    # The same table may be asked for twice at once; each writes its own, and the later one stays.
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield draft
         draft.replace(path)

@@ -275,3 +275,17 @@ def test_a_time_that_cannot_be_used_is_a_message_too(run, at):
 def test_a_progress_bar_is_silent_where_nobody_watches():
     result = CliRunner().invoke(main, ["decide", "users.csv", "--at", NOON])
     assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_to_look_at_the_log_of_another_campaign_file_begins_none_and_says_what_is_there(run, tmp_path):
+    run("init", code=0)
+    pq.write_table(pa.table({"customer_id": ["a"]}), tmp_path / "one.parquet")
+    run("decide", "one.parquet", code=0)
+    other = (tmp_path / "campaign.toml").read_text(encoding="utf-8").replace("floor = 0.05", "floor = 0.06")
+    (tmp_path / "other.toml").write_text(other, encoding="utf-8")
+    for command in (["snapshot", "list"], ["export", "--out", "log.csv"]):
+        said = run(*command, "--campaign", "other.toml")
+        assert "holds no log of campaign 'referral-contest' with the content" in said
+        assert "It holds: referral-contest (" in said
+    with sqlite3.connect(tmp_path / "manyarm.db") as connection:
+        assert connection.execute("SELECT count(*) FROM logs").fetchone() == (1,)

@@ -64,6 +64,13 @@ def kept(cli, worlds, tmp_path_factory):
     return folder, worlds.campaign(**sections), made
 
 
+def test_a_log_in_which_nothing_has_matured_is_refused_with_advice(worlds, tmp_path):
+    with Store(tmp_path / "empty.db") as store:
+        log = store.open_log(worlds.campaign(), worlds.noon)
+        with pytest.raises(UnusableLog, match=r"no row with a final reward.*wait, or check the groups"):
+            fit_rows_of(StoreSource(store, log, USUAL_GROUPS))
+
+
 @pytest.fixture(scope="module")
 def stored(kept):
     folder, _, _ = kept

@@ -109,7 +109,7 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument an option
     asked.require_fitting(baseline)
     wanted = Wanted(planned, margin, reward_range or None, confidence, Weighting(weighting), by, guardrails)
     with ExitStack() as stack:
-        kept = stack.enter_context(opened(db, campaign or Path("campaign.toml"), making=False)) if db else None
+        kept = stack.enter_context(opened(db, campaign or Path("campaign.toml"), beginning=False)) if db else None
         declared = checked_campaign(campaign) if campaign else None
         if fixed_split:
             split = asked.split() if arm else split_of(_read(asked, kept, declared, metric, by), by)

@@ -113,7 +113,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one argument an option
         target, against, names, folds or 0, rewards, largest_weight, confidence, bootstrap, seed, floor
     )  # fmt: skip
     with ExitStack() as stack:
-        kept = stack.enter_context(opened(db, campaign or Path("campaign.toml"), making=False)) if db else None
+        kept = stack.enter_context(opened(db, campaign or Path("campaign.toml"), beginning=False)) if db else None
         declared = checked_campaign(campaign) if campaign else None
         wanted = tuple(text.removeprefix(COLUMN) for text in (target, against) if text.startswith(COLUMN))
         source = _source(log, columns, kept, declared, frozenset(groups) or USUAL_GROUPS, wanted)

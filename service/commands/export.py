@@ -63,7 +63,7 @@ def export(
         _export_rankings(rankings, db, campaign, as_json=as_json)
         return
     require_writable(out)
-    with opened(db, campaign, making=False) as (store, log), progress(store.decisions(log), "exporting") as rows:
+    with opened(db, campaign, beginning=False) as (store, log), progress(store.decisions(log), "exporting") as rows:
         columns = schema_of(log.campaign, personal=personal)
         n_rows = write_rows(out, columns, _cells(rows, log.campaign, as_maps=out.suffix == ".csv"))
     answer({"out": str(out), "n_rows": n_rows}, f"Wrote {n_rows} decisions to {out}.", as_json=as_json)
@@ -83,7 +83,7 @@ def _export_person(customer_id: str, out: Path, db: Path, *, as_json: bool) -> N
 
 def _export_rankings(out: Path, db: Path, campaign: Path, *, as_json: bool) -> None:
     require_dsjson(out)
-    with opened(db, campaign, making=False) as (store, log):
+    with opened(db, campaign, beginning=False) as (store, log):
         found = iterate_rankings(store.reader(), log.campaign.id)
         with progress(found, "exporting") as rows:
             n_rows, left_out = write_dsjson(out, rows)

@@ -13,6 +13,7 @@ import click
 import msgspec
 from click.core import ParameterSource
 
+from bandit.campaign import Campaign
 from bandit.errors import UnusableLog
 from service.checked_campaign import checked_campaign
 from service.clock import system_clock
@@ -74,15 +75,20 @@ def opened(
     say: Callable[[str], None] = note,
     *,
     making: bool = True,
+    beginning: bool = True,
 ) -> Iterator[tuple[Store, Log]]:
     """The store and the campaign's log in it; says so where the campaign changed and a new log begins.
 
     Without `making` the database must be there: what is asked of a mistyped file would be answered from an empty one.
+    Without `beginning` the log must be there too: to look at something begins nothing.
     """
     read = checked_campaign(campaign)
-    if not making:
+    if not (making and beginning):
         _require_database(db)
     with Store(db) as store:
+        if not beginning:
+            yield store, _begun(store, read, db)
+            return
         log = store.open_log(read, now_or(at))
         if log.replaces:
             say(
@@ -91,6 +97,22 @@ def opened(
                 "on with it. Learning starts afresh."
             )
         yield store, log
+
+
+def _begun(store: Store, campaign: Campaign, db: Path) -> Log:
+    """The log of a campaign that was decided by.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    log = store.find_log(campaign)
+    if log is None:
+        there = ", ".join(f"{one.campaign.id} ({one.campaign.content_hash})" for one in store.logs()) or "none"
+        raise click.UsageError(
+            f"{db} holds no log of campaign {campaign.id!r} with the content {campaign.content_hash}; nothing was decided by "
+            f"this file yet. It holds: {there}. Name the file that was decided by with --campaign."
+        )
+    return log
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from bandit.errors import EngineError, InvalidOutcome
 from bandit.reward import Outcome
 from service.commands.options import answer, at_option, existing, existing_db_option, json_option, now_or, progress
 from service.outcomes_table import Receipt, record_not_sent, record_outcome, record_sent
+from service.silent_rows import refuse_silent
 from service.store import Store
 from service.table import Cells, read_rows, time_of
 
@@ -121,6 +122,8 @@ def _record_one(connection: sqlite3.Connection, store: Store, report: Report, no
     event_id, decision_id, kind, at = report
     if not is_unicode(event_id + decision_id + kind):
         raise InvalidOutcome("an id or type holds bytes that are no text; write it in UTF-8.")
+    if kind in {SENT, NOT_SENT}:
+        refuse_silent(connection, decision_id, store.silent_of)
     if kind == SENT:
         return record_sent(connection, decision_id, at or now, store.reward_of, now, timed=at is not None)
     if kind == NOT_SENT:

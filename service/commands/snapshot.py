@@ -28,7 +28,7 @@ def snapshot() -> None:
 @json_option
 def list_(db: Path, campaign: Path, as_json: bool) -> None:
     """All snapshots of the campaign's log, oldest first."""
-    with opened(db, campaign, making=False) as (store, log):
+    with opened(db, campaign, beginning=False) as (store, log):
         found = list_snapshots(store.reader(), log.log_id)
     lines = [
         f"{s.snapshot}{'*' if s.is_serving else ' '}  learned {s.n_learned:>8}  {s.n_bytes:>9} bytes  {s.created_at}"
@@ -45,7 +45,7 @@ def list_(db: Path, campaign: Path, as_json: bool) -> None:
 @json_option
 def show(name: str, db: Path, campaign: Path, as_json: bool) -> None:
     """One snapshot with its arguments and counters; its checksums are checked."""
-    with opened(db, campaign, making=False) as (store, log):
+    with opened(db, campaign, beginning=False) as (store, log):
         rows = {row.snapshot: row for row in list_snapshots(store.reader(), log.log_id)}
         loaded = load_snapshot(store.reader(), name)
     if name not in rows:
@@ -85,7 +85,7 @@ def promote_(
 
     It is judged by sends that matured since both were trained: by rows that neither has learned from.
     """
-    with opened(db, campaign, at, making=False) as (store, log):
+    with opened(db, campaign, at, beginning=False) as (store, log):
         found = promote_judged(store, log, name, now_or(at), gate=None if without_gate else Gate(margin))
     taken_up = f"{name} serves. A running service takes it up at its next training step."
     said = taken_up if found.passed else f"{found.serving} serves on."
@@ -99,6 +99,6 @@ def promote_(
 @json_option
 def rollback(db: Path, campaign: Path, as_json: bool) -> None:
     """Serve the snapshot that served before."""
-    with opened(db, campaign, making=False) as (store, log):
+    with opened(db, campaign, beginning=False) as (store, log):
         found = roll_back(store, log, system_clock())
     answer({"serving": found.serving}, f"{found.serving} serves again.", as_json=as_json)
