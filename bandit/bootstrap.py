@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import expit
+import scipy  # its parts are loaded when first used: `special` alone takes as long as all else of a command
 
 from bandit.arrays import FloatArray
 from bandit.campaign import Campaign, Option
@@ -93,20 +93,20 @@ class MemberScorer(CompiledScorer):
     def estimates(self, state: FloatArray, dimension: int, offered: Sequence[int]) -> Estimates:
         """What each member expects of a dimension's arms given the picks so far, and the mean of that."""
         del offered
-        rates = expit(self.linear(state, dimension))
+        rates = scipy.special.expit(self.linear(state, dimension))
         members = np.tensordot(self._outcome_worths, rates.reshape(-1, self._n_members, rates.shape[-1]), axes=1)
         return Estimates(members.mean(axis=0), self.n_learned, None, self.spread, members)
 
     def estimates_of(self, linear: FloatArray) -> Estimates:
         """The same for many customers at once; see `CompiledScorer.estimates_of`."""
-        rates = expit(linear).reshape(len(linear), -1, self._n_members, linear.shape[-1])
+        rates = scipy.special.expit(linear).reshape(len(linear), -1, self._n_members, linear.shape[-1])
         terms = (worth * rates[:, kind] for kind, worth in enumerate(self._outcome_worths.tolist()))
         members = np.asarray(sum(terms)).transpose(1, 0, 2)
         return Estimates(members.mean(axis=0), self.n_learned, None, self.spread, members)
 
     def _reward_spread(self) -> float:
         """As in one model, at the members' mean rates."""
-        rates = expit(self.level).reshape(-1, self._n_members).mean(axis=1)
+        rates = scipy.special.expit(self.level).reshape(-1, self._n_members).mean(axis=1)
         variance = float(np.dot(self._outcome_worths**2, rates * (1.0 - rates)))
         return math.sqrt(max(variance, LEAST_VARIANCE))
 

@@ -14,7 +14,7 @@ from itertools import accumulate, combinations
 from typing import Protocol
 
 import numpy as np
-from scipy.special import expit
+import scipy  # its parts are loaded when first used: `special` alone takes as long as all else of a command
 
 from bandit.arrays import FloatArray
 from bandit.context import EncodedContext
@@ -207,7 +207,7 @@ class CompiledScorer:
         """
         linear = self.level
         if self.logistic:
-            rates = expit(linear)
+            rates = scipy.special.expit(linear)
             variance = float(np.dot(self.worths**2, rates * (1.0 - rates)))
         else:
             low, high = self._bounds
@@ -231,7 +231,7 @@ class CompiledScorer:
         del offered
         linear = self.linear(state, dimension)
         if self.logistic:
-            return Estimates(np.dot(self.worths, expit(linear)), self.n_learned, None, self.spread)
+            return Estimates(np.dot(self.worths, scipy.special.expit(linear)), self.n_learned, None, self.spread)
         return Estimates(np.dot(self.worths, linear).clip(*self._bounds), self.n_learned, None, self.spread)
 
     def estimates_of(self, linear: FloatArray) -> Estimates:
@@ -240,7 +240,7 @@ class CompiledScorer:
 
     def means(self, linear: FloatArray) -> FloatArray:
         """Expected rewards, shape (n, n_arms)."""
-        values = expit(linear) if self.logistic else linear
+        values = scipy.special.expit(linear) if self.logistic else linear
         # Summed in order and not by a product of matrices: equal arms must score the same to the last bit.
         found = np.asarray(sum(worth * values[:, model] for model, worth in enumerate(self.worths.tolist())))
         return found if self.logistic else found.clip(*self._bounds)
@@ -297,5 +297,5 @@ class CompiledScorer:
             # Every earlier dimension's columns hold the picked arm's term; one of each is enough.
             linear = linear + sum(state[:, block.start] for block in self._first[:dimension])
         if self.logistic:
-            return float(np.dot(self.worths, expit(linear)))
+            return float(np.dot(self.worths, scipy.special.expit(linear)))
         return float(np.dot(self.worths, linear).clip(*self._bounds))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy  # its parts are loaded when first used: `special` alone takes as long as all else of a command
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from bandit.arrays import BoolArray, FloatArray
 from bandit.compiled import CompiledScorer, blocks_of
@@ -91,6 +91,6 @@ def _alone(scorer: CompiledScorer, contexts: Sequence[EncodedContext]) -> FloatA
     values = np.concatenate([np.ones((n, 1)), weights], axis=1)
     starts = np.arange(0, columns.size + 1, columns.shape[1])
     terms = np.concatenate([tables.constant[None], tables.context]).reshape(1 + len(tables.context), -1)
-    rows = csr_array((values.ravel(), columns.ravel(), starts), shape=(n, len(terms)))
+    rows = scipy.sparse.csr_array((values.ravel(), columns.ravel(), starts), shape=(n, len(terms)))
     found: FloatArray = (rows @ terms).reshape(n, *tables.constant.shape)
     return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from bandit.arrays import FloatArray
 from bandit.errors import EngineError, UnusableLog
@@ -99,12 +99,12 @@ def arm_contrast(
     squares = _dot(sums, sums)
     error, effective = sqrt(n_customers / (n_customers - 1) * squares), squares**2 / float((sums**4).sum())
     value, unit = estimate * scores.width, error * scores.width
-    half = unit * float(stats.t.ppf((1 + confidence_level) / 2, effective))
+    half = unit * float(scipy.stats.t.ppf((1 + confidence_level) / 2, effective))
     return ArmContrast(
         difference=Interval(value, value - half, value + half, len(weights), f"AIPW, {weighting}-weighted"),
         standard_error=unit,
         z=estimate / error,
-        p_value=float(2 * stats.t.sf(abs(estimate) / error, effective)),
+        p_value=float(2 * scipy.stats.t.sf(abs(estimate) / error, effective)),
         n_customers=n_customers,
         effective_customers=effective,
         effective_rewards=_effective(scores, weights),

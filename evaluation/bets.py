@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import log
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import optimize, special
 
 from bandit.arrays import FloatArray
 
@@ -47,7 +47,7 @@ class Bets:
         best = paths.max(axis=0)
         # Only there can the mean of all gamblers be largest: it is at least a part of the best one's wealth, at most all.
         near = best >= best.max() - log(len(paths))
-        return float(special.logsumexp(paths[:, near], axis=0).max()) - log(len(paths))
+        return float(scipy.special.logsumexp(paths[:, near], axis=0).max()) - log(len(paths))
 
     def bounds(self, looks: NDArray[np.int64], wanted: float, beyond: Callable[[int], float]) -> FloatArray:
         """Lower bound of the mean score at each look: the largest mean at which log wealth of `wanted` was reached.
@@ -72,5 +72,5 @@ class Bets:
             return before
         if excess(1.0) > 0:
             return beyond(n)
-        root = float(optimize.brentq(excess, before, 1.0, xtol=PRECISION, rtol=PRECISION))
+        root = float(scipy.optimize.brentq(excess, before, 1.0, xtol=PRECISION, rtol=PRECISION))
         return max(before, root - 2 * PRECISION)

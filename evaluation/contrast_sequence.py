@@ -13,8 +13,8 @@ from functools import cache
 from math import exp, log
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import optimize
 
 from bandit.arrays import BoolArray, FloatArray
 from bandit.errors import UnusableLog
@@ -176,7 +176,7 @@ class _Bets:
                 "honest logs do. No bound from them means anything: run the audits of propensities and sample ratio, and if "
                 "all is well start again with later sends."
             )
-        root = float(optimize.brentq(excess, low, high, xtol=PRECISION, rtol=PRECISION))
+        root = float(scipy.optimize.brentq(excess, low, high, xtol=PRECISION, rtol=PRECISION))
         return max(before, root - 2 * PRECISION)
 
     def _guess(self, n: int, wanted: float) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from itertools import product
 from math import inf, sqrt
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from bandit.arrays import FloatArray
 from bandit.errors import InvalidSettings, UnusableLog
@@ -182,7 +182,7 @@ class _Problem:
         """The most likely score, and the least and largest that are likely enough."""
         require_level(confidence_level)
         # Two sides at half the error each: the square of a t quantile.
-        quantile = float(stats.f.isf(1.0 - confidence_level, 1, max(self.n - 1, 1)))
+        quantile = float(scipy.stats.f.isf(1.0 - confidence_level, 1, max(self.n - 1, 1)))
         likely = _Tilted.of(self.means, self.covariance)
         lower, upper = self.least(quantile), -self._mirrored().least(quantile)
         value = min(max(likely.score, lowest), highest)

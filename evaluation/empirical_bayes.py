@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import inf, sqrt
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special, stats
 
 from bandit.arrays import FloatArray
 from bandit.errors import EngineError, UnusableLog
@@ -170,11 +170,11 @@ class _Posterior:
 
     def quantile(self, probability: float) -> FloatArray:
         """Of each value, shape (n,), by halving: the mixture's distribution function rises steadily."""
-        far = abs(float(stats.norm.ppf(probability))) + 1.0
+        far = abs(float(scipy.stats.norm.ppf(probability))) + 1.0
         low, high = (self.means - far * self.sds).min(axis=0), (self.means + far * self.sds).max(axis=0)
         for _ in range(40):
             middle = (low + high) / 2
-            under = self.weights @ special.ndtr((middle - self.means) / self.sds) < probability
+            under = self.weights @ scipy.special.ndtr((middle - self.means) / self.sds) < probability
             low, high = np.where(under, middle, low), np.where(under, high, middle)
         return np.asarray((low + high) / 2, dtype=np.float64)
 

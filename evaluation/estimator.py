@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from scipy import stats
+import scipy
 
 from evaluation.columns import AnyColumn
 from evaluation.intervals import require_level
@@ -88,7 +88,7 @@ def _normal(value: float, sums: Sums, gradient: Gradient, confidence_level: floa
     """The value between normal ends; without width where it cannot move."""
     require_level(confidence_level)
     se = sums.standard_error(gradient) if gradient else 0.0
-    half = se * float(stats.norm.ppf((1 + confidence_level) / 2))
+    half = se * float(scipy.stats.norm.ppf((1 + confidence_level) / 2))
     return Estimate(value, se, value - half, value + half, method)
 
 

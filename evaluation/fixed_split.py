@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 from statsmodels.genmod import families
 from statsmodels.genmod.generalized_linear_model import GLM
 from statsmodels.stats.proportion import confint_proportions_2indep, proportions_chisquare
@@ -108,7 +108,7 @@ def two_arms(
     found = lift(groups[0], groups[1], confidence_level)
     statistic, newcombe = None, None
     if found.p_value is not None:
-        statistic = copysign(float(stats.norm.isf(found.p_value / 2)), found.difference.estimate)
+        statistic = copysign(float(scipy.stats.norm.isf(found.p_value / 2)), found.difference.estimate)
     if all(group.is_rate for group in groups):
         newcombe = _newcombe(groups[0], groups[1], found.difference.estimate, confidence_level)
     return TwoArms(found, statistic, newcombe)
@@ -268,7 +268,7 @@ def indicators(labels: Labels, levels: Sequence[str]) -> FloatArray:
 
 
 def _test(statistic: float, degrees: int, method: str) -> Test:
-    return Test(statistic, float(stats.chi2.sf(statistic, degrees)), degrees, method, None)
+    return Test(statistic, float(scipy.stats.chi2.sf(statistic, degrees)), degrees, method, None)
 
 
 def _newcombe(treated: GroupSums, control: GroupSums, estimate: float, confidence_level: float) -> Interval:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from math import log, sqrt
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special
 
 from bandit.arrays import FloatArray
 from bandit.errors import UnusableLog
@@ -181,9 +181,9 @@ def _critical(n: int, half: float, plans: tuple[float, ...]) -> float:
 
     def excess(z: float) -> float:
         gained = z * np.sqrt(2 * wanted * times) - wanted * times
-        return float(special.logsumexp(gained)) - log(len(times)) - wanted
+        return float(scipy.special.logsumexp(gained)) - log(len(times)) - wanted
 
     # Alone with its wealth each gambler stands on a line; with a part of it, somewhat higher.
     lines, parts = wanted * (1 + times), log(len(times))
     least, most = (((lines + more) / np.sqrt(2 * wanted * times)).min() for more in (0.0, parts))
-    return float(optimize.brentq(excess, least * (1 - 1e-9), most * (1 + 1e-9)))
+    return float(scipy.optimize.brentq(excess, least * (1 - 1e-9), most * (1 + 1e-9)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import sqrt
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from bandit.arrays import FloatArray
 from bandit.group import Group
@@ -56,7 +56,7 @@ def _measured(name: str, log: AuditLog, rows: np.ndarray) -> Measured:
         f"expected of what was sent {float(expected.mean()):.4g} a send, of a choice at random {uniform:.4g} "
         f"({z:+.1f} standard errors)"
     )
-    return Measured(name, z, float(stats.norm.cdf(z)), len(rows), found)
+    return Measured(name, z, float(scipy.stats.norm.cdf(z)), len(rows), found)
 
 
 def _uniform_weights(log: AuditLog, rows: np.ndarray) -> FloatArray:

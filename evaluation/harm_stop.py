@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from math import exp, inf, log
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from bandit.arrays import FloatArray
 from bandit.errors import EngineError, InvalidSettings, UnusableLog
@@ -138,7 +138,7 @@ def _log_e_values(harmed: NDArray[np.bool_], share: float, margin: float) -> Flo
     of_control = np.log((1 + odds) / (1 + ratios * odds))
     n_treated, n_harmed = np.cumsum(harmed), np.arange(1, len(harmed) + 1)
     gained = n_harmed * of_control + n_treated * np.log(ratios)
-    return np.asarray(special.logsumexp(gained, axis=0) - log(len(RATIOS)), dtype=np.float64)
+    return np.asarray(scipy.special.logsumexp(gained, axis=0) - log(len(RATIOS)), dtype=np.float64)
 
 
 def _first_events(sends: GroupedSends, events: ArrayLike) -> NDArray[np.int64]:

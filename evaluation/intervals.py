@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from math import inf, sqrt
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
 from bandit.arrays import FloatArray
 from bandit.errors import EngineError, InvalidSettings, UnusableLog
@@ -67,6 +66,8 @@ def wilson(successes: float, n: float, confidence_level: float = 0.95) -> Interv
     """
     require_level(confidence_level)
     require_successes(successes, n)
+    from statsmodels.stats.proportion import proportion_confint  # noqa: PLC0415 - it takes a second to load
+
     rate = successes / n
     lower, upper = proportion_confint(successes, n, alpha=1 - confidence_level, method="wilson")
     # The formula is exact at 0 and n successes, its floating point is not: it may miss 0, 1 or the rate by 1e-17.
@@ -121,7 +122,7 @@ def student(values: FloatArray, confidence_level: float = 0.95) -> Interval:
     4.484
     """
     mean, error = float(values.mean()), float(values.std(ddof=1)) / sqrt(len(values))
-    half = error * float(stats.t.ppf((1 + confidence_level) / 2, len(values) - 1))
+    half = error * float(scipy.stats.t.ppf((1 + confidence_level) / 2, len(values) - 1))
     return Interval(mean, mean - half, mean + half, len(values), "Student's t")
 
 

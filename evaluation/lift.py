@@ -7,9 +7,8 @@ from math import inf, isfinite, isnan, sqrt
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
-from statsmodels.stats.proportion import test_proportions_2indep as score_test
 
 from bandit.errors import UnusableLog
 from evaluation.intervals import Interval, finite_rewards, is_binary, require_answer, require_level
@@ -176,6 +175,10 @@ def _lift_of_rates(treated: GroupSums, control: GroupSums, confidence_level: flo
 
 
 def _score_p_value(treated: GroupSums, control: GroupSums) -> float:
+    from statsmodels.stats.proportion import (  # noqa: PLC0415 - it takes a second to load
+        test_proportions_2indep as score_test,
+    )
+
     # statsmodels also computes odds and ratios we do not read, which divide by 0 where a rate is 0 or 1.
     with np.errstate(divide="ignore", invalid="ignore"):
         result = score_test(
@@ -195,7 +198,7 @@ def _lift_of_clusters(treated: GroupSums, control: GroupSums, confidence_level: 
     degrees = variance**2 / (
         variance_treated**2 / (treated.n_customers - 1) + variance_control**2 / (control.n_customers - 1)
     )
-    critical, gap = float(stats.t.ppf((1 + confidence_level) / 2, degrees)), treated.value - control.value
+    critical, gap = float(scipy.stats.t.ppf((1 + confidence_level) / 2, degrees)), treated.value - control.value
     half, n_sends = critical * sqrt(variance), treated.n_sends + control.n_sends
     relative, reason = _fieller(treated, control, critical)
     return Lift(
@@ -203,7 +206,7 @@ def _lift_of_clusters(treated: GroupSums, control: GroupSums, confidence_level: 
         value_control=control.value,
         difference=Interval(gap, gap - half, gap + half, n_sends, "Welch's t, customers as units"),
         relative=relative,
-        p_value=float(2 * stats.t.sf(abs(gap) / sqrt(variance), degrees)),
+        p_value=float(2 * scipy.stats.t.sf(abs(gap) / sqrt(variance), degrees)),
         method="Welch's t, customers as units",
         reason=reason,
     )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from statsmodels.stats.multitest import multipletests
 
 from bandit.arrays import FloatArray
 from bandit.errors import UnusableLog
@@ -67,6 +66,8 @@ def _holm(family: FloatArray) -> FloatArray:
 
 
 def _benjamini_hochberg(family: FloatArray) -> FloatArray:
+    from statsmodels.stats.multitest import multipletests  # noqa: PLC0415 - it takes a second to load
+
     # statsmodels divides by the size of the family, which may be none.
     adjusted: FloatArray = multipletests(family, method="fdr_bh")[1] if len(family) else family
     return adjusted

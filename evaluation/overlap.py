@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil, sqrt
 
-from scipy import stats
+import scipy
 
 from evaluation.columns import REWARDED, WEIGHT
 from evaluation.sums import Sums
@@ -141,4 +141,4 @@ def _p_value(mean: float, variance: float, n: int) -> float:
     error = sqrt(max(variance, 0.0) / n)
     if error <= 1e-12:
         return 1.0 if abs(mean - 1.0) <= 1e-6 else 0.0
-    return float(2.0 * stats.norm.sf(abs(mean - 1.0) / error))
+    return float(2.0 * scipy.stats.norm.sf(abs(mean - 1.0) / error))

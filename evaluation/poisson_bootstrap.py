@@ -6,9 +6,11 @@ A Poisson count needs no knowledge of how long the log is, so shards are resampl
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
-from scipy import stats
+import scipy
+from numpy.typing import NDArray
 
 from bandit.arrays import FloatArray
 from bandit.errors import UnusableLog
@@ -17,8 +19,6 @@ from evaluation.intervals import require_level
 from evaluation.sums import Sums
 
 _DRAWS = 1 << 16
-_COUNTS = np.searchsorted(stats.poisson(1.0).cdf(np.arange(16)), (np.arange(_DRAWS) + 0.5) / _DRAWS).astype(np.float32)
-"""The Poisson count that each of 65,536 equally likely draws stands for."""
 _AT_ONCE = 2000
 """Rows drawn for in one call."""
 _PIECE = 250
@@ -47,7 +47,7 @@ class Resamples:
         for start in range(0, values.shape[1], _AT_ONCE):
             block = values[:, start : start + _AT_ONCE]
             draws = generator.integers(_DRAWS, size=(block.shape[1], n), dtype=np.uint16)
-            weights = _COUNTS.take(draws)
+            weights = _counts().take(draws)
             counts += weights.sum(axis=0)
             block = block.astype(np.float32) if _fits(block) else block
             for piece in range(0, block.shape[1], _PIECE):
@@ -85,6 +85,13 @@ class Resamples:
         tail = (1.0 - confidence_level) / 2.0
         lower, upper = np.quantile(finite, [tail, 1.0 - tail])
         return Estimate(value, float(finite.std()), min(float(lower), value), max(float(upper), value), METHOD)
+
+
+@cache
+def _counts() -> NDArray[np.float32]:
+    """The Poisson count that each of 65,536 equally likely draws stands for."""
+    reached = scipy.stats.poisson(1.0).cdf(np.arange(16))
+    return np.searchsorted(reached, (np.arange(_DRAWS) + 0.5) / _DRAWS).astype(np.float32)
 
 
 def _fits(block: FloatArray) -> bool:

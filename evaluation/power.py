@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from math import inf, log
 from types import MappingProxyType
 
-from scipy import optimize
-from statsmodels.stats.proportion import samplesize_proportions_2indep_onetail
+import scipy
 
 from bandit.errors import InvalidSettings
 
@@ -185,7 +184,7 @@ def smallest_lift(comparison: Comparison, n_customers: float) -> float | None:
         return None
     if excess(min(SMALLEST_LIFT, largest)) <= 0:
         return SMALLEST_LIFT
-    return float(optimize.brentq(excess, SMALLEST_LIFT, largest, xtol=1e-10))
+    return float(scipy.optimize.brentq(excess, SMALLEST_LIFT, largest, xtol=1e-10))
 
 
 def least_control_share(comparison: Comparison, lift: float, n_customers: float) -> float | None:
@@ -215,11 +214,15 @@ def least_control_share(comparison: Comparison, lift: float, n_customers: float)
 
     if excess(both / 2) > 0:
         return None
-    return float(optimize.brentq(excess, both * 1e-9, both / 2, xtol=1e-10))
+    return float(scipy.optimize.brentq(excess, both * 1e-9, both / 2, xtol=1e-10))
 
 
 def _customers(comparison: Comparison, lift: float) -> float:
     """Customers of the whole list, not rounded."""
+    from statsmodels.stats.proportion import (  # noqa: PLC0415 - it takes a second to load
+        samplesize_proportions_2indep_onetail,
+    )
+
     independent = samplesize_proportions_2indep_onetail(
         comparison.base * lift,
         comparison.base,

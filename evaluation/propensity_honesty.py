@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from bandit.arrays import FloatArray
 from bandit.errors import InvalidSettings, UnusableLog
@@ -89,7 +89,7 @@ def inverse_propensity_test(propensities: ArrayLike, pmfs: ArrayLike) -> Inverse
     skewness = float(third[informative].sum()) / variance**1.5
     if skewness > MOST_SKEWNESS:
         return InversePropensity(z, None, n, _too_skewed(skewness, n))
-    return InversePropensity(z, float(2 * stats.norm.sf(abs(z))), n, None)
+    return InversePropensity(z, float(2 * scipy.stats.norm.sf(abs(z))), n, None)
 
 
 @dataclass(frozen=True, slots=True)

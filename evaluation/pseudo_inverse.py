@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import linalg
 
 from bandit.arrays import FloatArray
 from bandit.errors import InvalidSettings, UnusableLog
@@ -198,10 +198,10 @@ def _solve_semidefinite(gram: FloatArray, wanted: FloatArray) -> FloatArray:
     scale = np.sqrt(gram.diagonal())
     scale[scale == 0.0] = 1.0
     # Scaled, so that a rare arm's column is judged by how new it is and not by how rare.
-    factor, pivots, rank, _ = linalg.lapack.dpstrf(gram / np.outer(scale, scale), tol=LEAST_REST)
+    factor, pivots, rank, _ = scipy.linalg.lapack.dpstrf(gram / np.outer(scale, scale), tol=LEAST_REST)
     kept = pivots[:rank] - 1
     solution = np.zeros(len(wanted))
-    solution[kept] = linalg.cho_solve((factor[:rank, :rank], False), (wanted / scale)[kept], check_finite=False)
+    solution[kept] = scipy.linalg.cho_solve((factor[:rank, :rank], False), (wanted / scale)[kept], check_finite=False)
     return np.asarray(solution / scale, dtype=np.float64)
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from math import exp, inf
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
 
 from bandit.arrays import FloatArray
 from bandit.errors import InvalidSettings, UnusableLog
@@ -210,7 +210,7 @@ def _chi_squared_of(excess: FloatArray, covariance: FloatArray) -> tuple[float |
         )
     projected = directions[:, kept].T @ excess
     statistic, degrees = float((projected**2 / variances[kept]).sum()), int(kept.sum())
-    return statistic, degrees, float(stats.chi2.sf(statistic, degrees)), None
+    return statistic, degrees, float(scipy.stats.chi2.sf(statistic, degrees)), None
 
 
 def checked_pmfs(pmfs: ArrayLike) -> FloatArray:
@@ -263,8 +263,8 @@ def _log_e_value(counts: FloatArray, shares: FloatArray, prior_weight: float) ->
         return inf
     found, promised = counts[shares > 0], shares[shares > 0]
     prior = prior_weight * promised
-    gained = special.gammaln(prior + found) - special.gammaln(prior) - found * np.log(promised)
-    return float(gained.sum() + special.gammaln(prior.sum()) - special.gammaln(prior.sum() + found.sum()))
+    gained = scipy.special.gammaln(prior + found) - scipy.special.gammaln(prior) - found * np.log(promised)
+    return float(gained.sum() + scipy.special.gammaln(prior.sum()) - scipy.special.gammaln(prior.sum() + found.sum()))
 
 
 def _counts(counts: ArrayLike) -> FloatArray:

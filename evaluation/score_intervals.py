@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, sqrt
 
-from scipy import optimize, stats
+import scipy
 
 from bandit.errors import UnusableLog
 from evaluation.intervals import Interval, require_level, require_successes
@@ -147,7 +147,7 @@ class _Table:
             return low
         if slope(high) >= 0:
             return high
-        return float(optimize.bisect(slope, low, high, xtol=1e-18, rtol=1e-14))
+        return float(scipy.optimize.bisect(slope, low, high, xtol=1e-18, rtol=1e-14))
 
 
 def _pull(count: float, rate: float) -> float:
@@ -161,7 +161,7 @@ def _excess(
 ) -> Callable[[float], float]:
     """Sign of (score statistic minus its critical value), squeezed into [-.5, .5] so that a zero error is no pole."""
     require_level(confidence_level)
-    critical = float(stats.norm.ppf((1 + confidence_level) / 2))
+    critical = float(scipy.stats.norm.ppf((1 + confidence_level) / 2))
 
     def excess(value: float) -> float:
         distance = gap(value)
@@ -174,4 +174,4 @@ def _root(excess: Callable[[float], float], estimate: float, far: float) -> floa
     """Where the test starts to reject between the estimate and the far end of what is possible."""
     if excess(far) <= 0:
         return far
-    return float(optimize.brentq(excess, estimate, far, xtol=1e-15, rtol=1e-13))
+    return float(scipy.optimize.brentq(excess, estimate, far, xtol=1e-15, rtol=1e-13))

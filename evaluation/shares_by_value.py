@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from statsmodels.stats.oneway import anova_generic
 
 from bandit.arrays import FloatArray
 from bandit.errors import UnusableLog
@@ -133,6 +132,8 @@ def _compared(
     shares = tuple(ShareOf(str(names[v]), mean, n) for v, mean, n in zip(compared, means, counts, strict=True))
     if not pooled.any():
         return 0.0, 1.0, shares
+    from statsmodels.stats.oneway import anova_generic  # noqa: PLC0415 - it takes a second to load
+
     answer = anova_generic(np.array(means), np.array(variances), np.array(counts), use_var="unequal")
     return float(answer.statistic), float(answer.pvalue), shares
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from math import sqrt
 from typing import NamedTuple
 
-from scipy import stats
+import scipy
 
 from evaluation.columns import AnyColumn
 from evaluation.estimator import Estimator
@@ -51,7 +51,7 @@ class Slope:
 
     def chosen(self, sums: Sums) -> Estimator:
         """The candidate for this log."""
-        quantile = float(stats.t.ppf(1.0 - self.error, max(sums.n - 1, 1)))
+        quantile = float(scipy.stats.t.ppf(1.0 - self.error, max(sums.n - 1, 1)))
         looked_at = [_look(candidate, sums, quantile) for candidate in self.candidates]
         return _narrowest_that_meets_all_before(_widest_first(looked_at)).candidate
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 
 from bandit.arrays import FloatArray
@@ -120,7 +120,9 @@ def time_to_conversion(
     except np.linalg.LinAlgError:
         return TimeToConversion(None, None, 0, share, found, method, NEVER_TOGETHER)
     # statsmodels takes 1 - cdf, which is 0 where the p-value is under 1e-16.
-    return TimeToConversion(statistic, float(stats.chi2.sf(statistic, degrees)), degrees, share, found, method, None)
+    return TimeToConversion(
+        statistic, float(scipy.stats.chi2.sf(statistic, degrees)), degrees, share, found, method, None
+    )
 
 
 def _unsaid(arms: tuple[ArmTimes, ...]) -> str | None:

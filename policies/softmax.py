@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from scipy.special import softmax
+import scipy  # its parts are loaded when first used: `special` alone takes as long as all else of a command
 
 from bandit.arrays import BoolArray, FloatArray
 from bandit.estimates import Estimates, Need, Offer
@@ -51,5 +51,5 @@ class Softmax:
         scores, _ = estimates.offered(eligible)
         # Gaps before the division, as in `shares`: the scores themselves may be too large to be divided without loss.
         gaps = scores - scores.max(axis=-1, keepdims=True)
-        probabilities: FloatArray = softmax(gaps / self.temperature, axis=-1)
+        probabilities: FloatArray = scipy.special.softmax(gaps / self.temperature, axis=-1)
         return probabilities

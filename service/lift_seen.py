@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from bandit.arrays import BoolArray, FloatArray
 from bandit.errors import UnusableLog
@@ -132,7 +132,7 @@ def naive(looks: DailyLooks, level: float = 0.05) -> FirstDays:
     n_treated = np.cumsum(looks.treated)[rows - 1]
     won_treated, won = np.cumsum(earned * looks.treated)[rows - 1], np.cumsum(earned)[rows - 1]
     z = np.array([_z(*one) for one in zip(won_treated, n_treated, won - won_treated, rows - n_treated, strict=True)])
-    critical = float(stats.norm.ppf(1.0 - level / 2.0))
+    critical = float(scipy.stats.norm.ppf(1.0 - level / 2.0))
     return FirstDays(_first(z > critical, days), _first(z < -critical, days))
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from bandit.arrays import FloatArray
 from bandit.campaign import Campaign, LearnerSpec, PolicySpec
@@ -33,7 +33,6 @@ from simulator.replayed import DAY
 FIXED = "fixed:"
 AT_ONCE = 10_000
 """Rows that the reward model is asked about at a time."""
-_NORMAL = float(stats.norm.ppf(0.975))
 
 Watch = Callable[[Iterable[RandomisedRow], str, int], AbstractContextManager[Iterable[RandomisedRow]]]
 """Passes rows through, so that a progress bar can watch them."""
@@ -131,7 +130,7 @@ class DoublyRobustAnswer:
     @property
     def ends(self) -> tuple[float, float]:
         """Of the normal 95 % interval."""
-        reach = _NORMAL * self.replayed.se
+        reach = float(scipy.stats.norm.ppf(0.975)) * self.replayed.se
         return self.replayed.value - reach, self.replayed.value + reach
 
     @property
