@@ -34,6 +34,29 @@ def position_of(*parts: str, salt: bytes) -> float:
     return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
 
 
+def begun_position(*parts: str, salt: bytes) -> Hash:
+    """The first parts of positions that many draws have in common, worked in once; see `position_after`."""
+    message = "".join([f"{len(part)}:{part}" for part in parts])
+    return hashlib.blake2b(message.encode(), digest_size=8, key=salt)
+
+
+def position_after(begun: Hash, part: str) -> float:
+    """The position of the parts worked in and a last one, in half the time of `position_of`.
+
+    >>> begun = begun_position("contest", "d1", salt=b"pepper")
+    >>> position_after(begun, "subject") == position_of("contest", "d1", "subject", salt=b"pepper")
+    True
+    """
+    return (int.from_bytes(with_part(begun, part).digest(), "big") >> 11) * 2.0**-53
+
+
+def with_part(begun: Hash, part: str) -> Hash:
+    """One more part worked in."""
+    hashed = begun.copy()
+    hashed.update(f"{len(part)}:{part}".encode())
+    return hashed
+
+
 def positions_of(before: str, names: Iterable[str], *after: str, salt: bytes) -> FloatArray:
     """The same for many names between parts that all have in common, in a third of the time; shape (n_names,).
 
@@ -87,20 +110,27 @@ def draw_many(probabilities: FloatArray, positions: FloatArray) -> NDArray[np.in
     return arms
 
 
-class _Hash(Protocol):
+class Hash(Protocol):
     """What `hashlib` makes."""
 
-    def copy(self) -> _Hash: ...
-    def update(self, data: bytes, /) -> None: ...
-    def digest(self) -> bytes: ...
-    def hexdigest(self) -> str: ...
+    def copy(self) -> Hash:
+        """Another one that has worked in the same."""
+
+    def update(self, data: bytes, /) -> None:
+        """Work more in."""
+
+    def digest(self) -> bytes:
+        """The hash."""
+
+    def hexdigest(self) -> str:
+        """The hash in hex digits."""
 
 
 class KeyedHmac(NamedTuple):
     """HMAC-SHA256 with its key worked in: the inner and the outer hash, begun."""
 
-    inner: _Hash
-    outer: _Hash
+    inner: Hash
+    outer: Hash
 
 
 def keyed_hmac(secret: bytes) -> KeyedHmac:

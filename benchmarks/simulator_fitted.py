@@ -238,9 +238,10 @@ class _Life:
 
 def replays(log: ForeignLog, most: int | None) -> dict[str, Any]:
     """Doubly robust replay beside rejection on the same log, with the same readiness to accept rows."""
-    rows, campaign = fit_rows_of(ForeignSource(log))
+    every, campaign = fit_rows_of(ForeignSource(log))
+    rows = every.only(slice(most))
     world = fit_world(rows, campaign, seed=SEED)
-    kept = np.arange(len(rows))[:most]
+    kept = np.arange(len(rows))
     predicted = world.out_of_fold_rewards(kept)
     logged = list(islice(log.rows(), most))
     counts = np.bincount(rows.picks[:, 0])

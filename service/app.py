@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.documented_access import document_access
 from service.door import Door
 from service.door_rules import DoorRules
-from service.hot_route import HotRoute
+from service.hot_route import HotRoute, is_hot
 from service.measured import Measured
 from service.personalizer.routes import personalizer_router
 from service.problem import install
@@ -19,6 +20,7 @@ from service.routes.batches import batches_router
 from service.routes.campaigns import campaigns_router
 from service.routes.customers import customers_router
 from service.routes.decisions import decisions_router
+from service.routes.events import events_router
 from service.routes.health import health_router
 from service.routes.metrics import metrics_router
 from service.routes.outcomes import outcomes_router
@@ -32,6 +34,7 @@ ROUTERS: tuple[Callable[[Serving], APIRouter], ...] = (
     decisions_router,
     outcomes_router,
     campaigns_router,
+    events_router,
     customers_router,
     health_router,
     metrics_router,
@@ -40,6 +43,26 @@ ROUTERS: tuple[Callable[[Serving], APIRouter], ...] = (
     unsubscribe_router,
 )
 """One a resource, in the order in which paths are matched."""
+
+
+class Service(FastAPI):
+    """FastAPI with a shorter way for the one hot request.
+
+    What Starlette and FastAPI put around our own layers adds nothing to it: the outermost of ours measures it, and the door
+    answers whatever goes wrong behind it.
+
+    Attributes:
+        hot: the outermost of our layers, once Starlette has put them together.
+    """
+
+    hot: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if self.hot is not None and is_hot(scope):
+            await self.hot(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def create_app(serving: Serving, *, train_every: timedelta | None = None, rules: DoorRules | None = None) -> FastAPI:
@@ -58,7 +81,11 @@ def create_app(serving: Serving, *, train_every: timedelta | None = None, rules:
         yield
         serving.stop()
 
-    app = FastAPI(
+    def measured(behind: ASGIApp) -> ASGIApp:
+        app.hot = Measured(behind, serving)
+        return app.hot
+
+    app = Service(
         title="Manyarm",
         version=VERSION,
         summary=f"Decisions of campaign {serving.log.campaign.id}, with the probability of each",
@@ -69,7 +96,7 @@ def create_app(serving: Serving, *, train_every: timedelta | None = None, rules:
     install(app)
     app.add_middleware(HotRoute, serving=serving)
     app.add_middleware(Door, serving=serving, rules=rules or DoorRules())
-    app.add_middleware(Measured, serving=serving)  # the last one is the outermost: refusals count too
+    app.add_middleware(measured)  # the last one is the outermost: refusals count too
     for router in ROUTERS:
         app.include_router(router(serving))
     document_access(app)

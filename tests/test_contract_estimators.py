@@ -25,13 +25,19 @@ SELF_NORMALISED = ["snips", "snpi", "order-2-sn"]
 ALL = sorted(METHODS)
 
 
+def picked(pmfs, rng):
+    """An arm from each pmf: what `rng.choice` gives one by one, at once."""
+    reached = np.cumsum(pmfs, axis=1)
+    return (reached / reached[:, -1:] <= rng.random(len(pmfs))[:, None]).sum(axis=1)
+
+
 @lru_cache(maxsize=200)
 def rows_of(n, seed=0, *, same=False, reward=None):
     """n rows of 5 arms, context-dependent logging, a model that is off, weights and scores for composite choices too."""
     rng = np.random.default_rng(seed)
     logged = rng.dirichlet(np.ones(5) * 2, n) * 0.8 + 0.04
     target = logged if same else rng.dirichlet(np.ones(5), n)
-    picks = np.array([rng.choice(5, p=p) for p in logged])
+    picks = picked(logged, rng)
     at = np.arange(n)
     rewards = (rng.random(n) < 0.1 + 0.1 * picks).astype(float) if reward is None else np.full(n, reward)
     q = np.clip(0.15 + 0.08 * np.arange(5) + rng.normal(0, 0.05, (n, 5)), 0, 1)
@@ -161,7 +167,7 @@ def test_values_move_with_the_unit_of_the_reward(n, seed, unit, shift):
 def batch_of(n, seed, *, target_seed=None):
     rng = np.random.default_rng(seed)
     pmf = rng.dirichlet(np.ones(3), n) * 0.7 + 0.1
-    picks = np.array([rng.choice(3, p=p) for p in pmf])
+    picks = picked(pmf, rng)
     rewards = (rng.random(n) < 0.2 + 0.2 * picks).astype(float)
     layout = Layout(("arm",), (("a", "b", "c"),))
     return LogBatch(layout, np.arange(1, n + 1), rewards, picks[:, None], pmf[np.arange(n), picks][:, None], (pmf,))

@@ -78,7 +78,7 @@ def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=1).status_code == 200:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=1, verify=False).status_code == 200:
                 return server
         except httpx.HTTPError:
             time.sleep(0.05)
