@@ -76,7 +76,15 @@ docstrings = Sybil(
     parsers=[DocTestParser()],
     patterns=[
         f"{folder}/*.py"
-        for folder in (*PACKAGES, "simulator/faults", "service/commands", "service/routes", "service/webhooks")
+        for folder in (
+            *PACKAGES,
+            "bandit/products",
+            "bandit/profile",
+            "simulator/faults",
+            "service/commands",
+            "service/routes",
+            "service/webhooks",
+        )
     ],
     document_types={".py": PythonDocStringDocument},
 )

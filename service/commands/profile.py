@@ -1,0 +1,73 @@
+"""`manyarm profile`: from what customers did to what is known of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from service.checked_campaign import checked_campaign
+from service.commands.options import answer, at_option, campaign_option, json_option, now_or
+from service.commands.profile_models import ModelsAsked, models_options, with_models
+from service.commands.profile_segments import SegmentsAsked, segment_options, with_segments
+from service.commands.profile_tables import TablesAsked, table_options
+from service.profiling import contexts_of, profiled, write_contexts
+from service.table_writer import require_writable
+
+
+@click.command(
+    epilog="Example:  manyarm profile events.csv --out contexts.parquet && manyarm decide --users contexts.parquet"
+)
+@click.argument("events", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("contexts.parquet"), show_default=True)
+@table_options
+@segment_options
+@models_options
+@campaign_option
+@at_option
+@json_option
+def profile(
+    events: Path,
+    out: Path,
+    campaign: Path,
+    at: datetime | None,
+    as_json: bool,
+    tables: TablesAsked,
+    segments: SegmentsAsked,
+    models: ModelsAsked,
+) -> None:
+    """Make the campaign's context fields from EVENTS, one row a customer, for `manyarm decide --users`.
+
+    EVENTS is a CSV or Parquet file, or an SQLite file with a table `events`: customer_id, at and type, and where they are
+    known value, channel, device, content, zone, discount and event_id. A feature uses the events before --at, and none later.
+    What is wrong with the events is counted and said; nothing is filled in unless [profile.missing] says with what.
+    """
+    require_writable(out)
+    read, moment = checked_campaign(campaign), now_or(at)
+    tables.refuse_unloadable(read)
+    found = profiled(events, read, moment)
+    protected = [field.name for field in read.schema.fields if field.protected]
+    segmented = with_segments(found.features, found.spec.segments, segments, protected)
+    modelled = with_models(segmented.table, found.events, moment, found.spec, models)
+    contexts, fields = contexts_of(modelled.table, read, found.spec)
+    written = tables.written(modelled.table, contexts)
+    loaded = tables.loaded(campaign, found, moment)
+    n_customers = write_contexts(out, written)
+    document = {
+        "out": str(out),
+        "at": moment.isoformat(),
+        "n_customers": n_customers,
+        "columns": list(written.columns),
+        "fields": asdict(fields),
+        "quality": asdict(found.quality),
+        "segments": segmented.document,
+        "models": modelled.document,
+        "loaded": loaded and asdict(loaded),
+    }
+    said = [str(found.quality), str(fields), segmented.text, modelled.text]
+    if loaded:
+        said.append(f"{loaded.accepted:,} events are new in {tables.load}, {loaded.duplicate:,} were there already.")
+    said.append(f"{n_customers:,} customers at {moment.isoformat()}, {len(written.columns)} columns in {out}.")
+    answer(document, "\n".join(filter(None, said)), as_json=as_json)
