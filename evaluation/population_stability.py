@@ -1,7 +1,7 @@
 """Population stability: are the customers of a later part of the log like those of an earlier one?
 
-What was learned and measured on the earlier ones need not hold for others. The index (PSI) has no scale of its own: .1 is
-chance in a hundred customers and a landslide in a million. So it is held against what chance does at this size.
+What was learned and measured on the earlier ones need not hold for others. The index itself is that of
+`bandit.stability_index`; here values become bins.
 """
 
 from __future__ import annotations
@@ -12,32 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from bandit.arrays import FloatArray
 from bandit.context import ContextValue
 from bandit.errors import InvalidSettings, UnusableLog
+from bandit.stability_index import StabilityBin, stability_index
 from evaluation.intervals import require_answer, require_level
 
-LEAST_EXPECTED = 10.0
-"""Customers that a bin must expect in the smaller part; with fewer, the logarithm of a share has a long tail."""
-
-MISSING, RARE = "(missing)", "(rare)"
-
-
-@dataclass(frozen=True, slots=True)
-class StabilityBin:
-    """One bin of `population_stability`.
-
-    Args:
-        label: the value, or the largest number in it.
-        earlier: customers of the earlier part in it.
-        later: customers of the later part in it.
-    """
-
-    label: str
-    earlier: int
-    later: int
+MISSING = "(missing)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +96,9 @@ def population_stability(
         raise UnusableLog(
             f"{len(earlier)} earlier and {len(later)} later customers: nothing to compare. Choose a time between them."
         )
-    bins = _merged(_counted(earlier, later, n_bins, is_numeric=is_numeric), min(len(earlier), len(later)))
-    if len(bins) < 2:
-        reason = f"Too few customers differ: all are in one bin, others would expect under {LEAST_EXPECTED:.0f}."
-        return Stability(None, None, None, len(earlier), len(later), bins, reason)
-    counts = np.array([[one.earlier, one.later] for one in bins], dtype=np.float64)
-    index, scale = _index(counts), 1 / len(earlier) + 1 / len(later)
-    degrees = len(bins) - 1
-    threshold = scale * float(stats.chi2.ppf(confidence_level, degrees))
-    p_value = float(stats.chi2.sf(index / scale, degrees))
-    return Stability(index, threshold, p_value, len(earlier), len(later), bins, None)
-
-
-def _index(counts: FloatArray) -> float:
-    """PSI of counts of shape (n_bins, 2)."""
-    shares = (counts + 0.5) / (counts + 0.5).sum(axis=0)
-    return float(((shares[:, 1] - shares[:, 0]) * np.log(shares[:, 1] / shares[:, 0])).sum())
+    found = stability_index(_counted(earlier, later, n_bins, is_numeric=is_numeric), confidence_level=confidence_level)
+    sizes = len(earlier), len(later)
+    return Stability(found.statistic, found.threshold, found.p_value, *sizes, found.bins, found.reason)
 
 
 def _counted(
@@ -179,21 +148,3 @@ def _numbers(values: Sequence[ContextValue]) -> FloatArray:
         raise UnusableLog(
             f"a numeric field holds a text ({error}), so its values have no order. Declare it categorical, or correct it."
         ) from error
-
-
-def _merged(bins: Sequence[StabilityBin], n_smaller: int) -> tuple[StabilityBin, ...]:
-    """Bins with too few customers put together, and with the smallest other one if they still have too few."""
-    total = sum(one.earlier + one.later for one in bins)
-
-    def expected(one: StabilityBin) -> float:
-        return (one.earlier + one.later) / total * n_smaller
-
-    kept = [one for one in bins if expected(one) >= LEAST_EXPECTED]
-    rare = [one for one in bins if expected(one) < LEAST_EXPECTED]
-    if rare and sum(map(expected, rare)) < LEAST_EXPECTED and kept:
-        smallest = min(kept, key=expected)
-        kept.remove(smallest)
-        rare.append(smallest)
-    if rare:
-        kept.append(StabilityBin(RARE, sum(one.earlier for one in rare), sum(one.later for one in rare)))
-    return tuple(kept)

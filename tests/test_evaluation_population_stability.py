@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bandit.errors import InvalidSettings, UnusableLog
-from evaluation.population_stability import MISSING, RARE, binned, population_stability, quantile_edges
+from bandit.stability_index import RARE
+from evaluation.population_stability import MISSING, binned, population_stability, quantile_edges
 
 
 def test_index_and_threshold_by_hand():
