@@ -1,0 +1,231 @@
+"""All models of customers together: made from events up to a time, kept as JSON, and the numbers they give.
+
+A model that cannot be made honestly is not made, and says why; the others are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from bandit.arrays import FloatArray
+from bandit.errors import BrokenSnapshot, UnusableEvents
+from bandit.profile.churn import CHURN_RISK, fit_churn
+from bandit.profile.customer_value import CustomerValue, Spending, fit_customer_value, read_customer_value, spending_at
+from bandit.profile.history import History
+from bandit.profile.judgement import Judgement
+from bandit.profile.models_spec import ModelsSpec
+from bandit.profile.next_purchase import NEXT_PURCHASE, NextPurchase, fit_next_purchase, read_next_purchase
+from bandit.profile.occurrences import Occurrences, occurrences_of, origins_before
+from bandit.profile.outcome_model import OutcomeModel, fit_outcome, read_outcome_model
+
+VERSION: Final = 1
+PURCHASE: Final = "purchase_propensity"
+CONVERSION: Final = "conversion_probability"
+VALUE: Final = "customer_value"
+NUMBERS: Final[Mapping[str, str]] = {
+    CHURN_RISK: "chance of no activity at all within `models.churn`",
+    NEXT_PURCHASE: "median of the days to the next purchase; missing where it is beyond the longest time seen",
+    f"{NEXT_PURCHASE}_lower": "days before which it comes with chance .1",
+    f"{NEXT_PURCHASE}_upper": "days before which it comes with chance .9; missing where that is beyond the longest time seen",
+    VALUE: "expected spend within `models.value`, in money",
+    f"{VALUE}_lower": "spend below which the customer stays with chance .1",
+    f"{VALUE}_upper": "spend above which the customer comes with chance .1",
+    PURCHASE: "chance of a purchase within `models.purchase`",
+    CONVERSION: "chance of one of `models.conversion_types` within `models.conversion`",
+}
+"""Every number, with what it is."""
+_Model = TypeVar("_Model")
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerModels:
+    """The models that could be made.
+
+    Attributes:
+        made_at: only events before it were used.
+        spec: how far ahead each looks.
+        churn, purchase, conversion, next_purchase, value: None where it could not be made.
+        refusals: by number, why not.
+    """
+
+    made_at: datetime
+    spec: ModelsSpec
+    churn: OutcomeModel | None = None
+    purchase: OutcomeModel | None = None
+    conversion: OutcomeModel | None = None
+    next_purchase: NextPurchase | None = None
+    value: CustomerValue | None = None
+    refusals: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def outcomes(self) -> dict[str, OutcomeModel]:
+        """Models that give a chance, by number."""
+        every = {CHURN_RISK: self.churn, PURCHASE: self.purchase, CONVERSION: self.conversion}
+        return {name: model for name, model in every.items() if model is not None}
+
+    @property
+    def judgements(self) -> dict[str, Judgement]:
+        """How the models that give chances were judged, by number."""
+        found = {name: model.judgement for name, model in self.outcomes.items()}
+        return found | ({NEXT_PURCHASE: self.next_purchase.judgement} if self.next_purchase else {})
+
+    def refuse_before(self, at: datetime) -> None:
+        """Refuse numbers for a time before the models were made.
+
+        Raises:
+            UnusableEvents: if it is.
+        """
+        if at < self.made_at:
+            raise UnusableEvents(
+                f"the models were made from events up to {self.made_at.isoformat()}, and numbers are asked for "
+                f"{at.isoformat()}: they would know what had not happened yet. Make models as of that time."
+            )
+
+    def numbers(self, history: History, at: datetime) -> pd.DataFrame:
+        """The numbers of every customer at a time, one row each; NaN where a model was not made or cannot tell.
+
+        Args:
+            history: events, those from `at` on are not looked at.
+            at: with a zone; not before the models were made, or they would know what is to come.
+
+        Raises:
+            UnusableEvents: if `at` is before the models were made.
+        """
+        self.refuse_before(at)
+        past = history.before(at)
+        return self.numbers_of(past.features_at(at), spending_at(past.purchases, past.born, at))
+
+    def numbers_of(self, features: pd.DataFrame, spending: Spending) -> pd.DataFrame:
+        """The same from features that are made already, and purchases of the same customers."""
+        found = pd.DataFrame(np.nan, index=features.index, columns=list(NUMBERS))
+        for name, model in self.outcomes.items():
+            found[name] = model.chances(features)
+        if self.next_purchase:
+            ends = self.next_purchase.days(features)
+            found[f"{NEXT_PURCHASE}_lower"], found[NEXT_PURCHASE], found[f"{NEXT_PURCHASE}_upper"] = ends.T
+        if self.value:
+            self._add_values(found, self.value, spending)
+        return found
+
+    def _add_values(self, found: pd.DataFrame, value: CustomerValue, spending: Spending) -> None:
+        places = pd.Index(spending.customers).get_indexer(pd.Index(found.index.astype(object)))
+        means = value.values(spending, self.spec.value)
+        ends: FloatArray = value.intervals(spending, self.spec.value, self.spec.seed)
+        found[VALUE] = means[places]
+        found[f"{VALUE}_lower"], found[f"{VALUE}_upper"] = ends[places].T
+
+    def text(self) -> str:
+        """The models as JSON; they are read by `read_customer_models`."""
+        models = {
+            item.name: getattr(self, item.name).document()
+            for item in fields(self)
+            if item.name in _READERS and getattr(self, item.name) is not None
+        }
+        document = {"version": VERSION, "made_at": self.made_at.isoformat(), "spec": asdict(self.spec)}
+        return json.dumps({**document, "refusals": dict(self.refusals), "models": models}, allow_nan=True)
+
+
+_READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
+    "churn": read_outcome_model,
+    "purchase": read_outcome_model,
+    "conversion": read_outcome_model,
+    "next_purchase": read_next_purchase,
+    "value": read_customer_value,
+}
+
+
+def read_customer_models(text: str) -> CustomerModels:
+    """Models from their JSON.
+
+    Raises:
+        BrokenSnapshot: if it is not what `text` wrote, or of another version.
+    """
+    try:
+        document = json.loads(text)
+        if document["version"] != VERSION:
+            raise BrokenSnapshot(f"these models are of version {document['version']}, need {VERSION}. Make them anew.")
+        spec = {**document["spec"], "conversion_types": tuple(document["spec"]["conversion_types"])}
+        models = {name: _READERS[name](one) for name, one in document["models"].items()}
+        made_at = datetime.fromisoformat(document["made_at"])
+        return CustomerModels(made_at, ModelsSpec(**spec), refusals=document["refusals"], **models)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BrokenSnapshot(f"the models cannot be read ({error}). Make them anew.") from error
+
+
+def fit_customer_models(history: History, at: datetime) -> CustomerModels:
+    """Make every model that can be made honestly.
+
+    Args:
+        history: events and what they mean.
+        at: with a zone; only events before it are used.
+
+    Raises:
+        UnusableEvents: if there is no event before it.
+    """
+    past = history.before(at).sampled()
+    if past.events.empty:
+        raise UnusableEvents(
+            f"no event before {at.isoformat()}: there is nothing to make models from. Give older events."
+        )
+    making = _Making(past, at)
+    made = {
+        CHURN_RISK: making.attempt(CHURN_RISK, making.churn),
+        PURCHASE: making.attempt(PURCHASE, lambda: making.outcome(PURCHASE, past.models.purchase, past.purchases)),
+        CONVERSION: making.attempt(CONVERSION, making.conversion),
+    }
+    next_purchase = making.attempt(NEXT_PURCHASE, making.next_purchase)
+    value = making.attempt(VALUE, making.value)
+    return CustomerModels(
+        at, past.models, made[CHURN_RISK], made[PURCHASE], made[CONVERSION], next_purchase, value, making.refusals
+    )
+
+
+class _Making:
+    """Models in the making, with the features of each origin made once."""
+
+    def __init__(self, past: History, at: datetime) -> None:
+        self.past, self.at = past, at
+        self.refusals: dict[str, str] = {}
+        self._features: dict[datetime, pd.DataFrame] = {}
+
+    def attempt(self, name: str, make: Callable[[], _Model]) -> _Model | None:
+        """The model, or None with the reason noted."""
+        try:
+            return make()
+        except UnusableEvents as error:
+            self.refusals[name] = str(error)
+            return None
+
+    def features_at(self, origin: datetime) -> pd.DataFrame:
+        if origin not in self._features:
+            self._features[origin] = self.past.features_at(origin)
+        return self._features[origin]
+
+    def origins(self, horizon: int) -> tuple[datetime, ...]:
+        return origins_before(self.at, horizon, self.past.events["at"].min().to_pydatetime())
+
+    def outcome(self, name: str, horizon: int, occurrences: Occurrences) -> OutcomeModel:
+        origins = self.origins(horizon)
+        return fit_outcome(name, horizon, occurrences, self.features_at, origins, self.past.models.seed)
+
+    def conversion(self) -> OutcomeModel:
+        occurrences = occurrences_of(self.past.events, self.past.models.conversion_types)
+        return self.outcome(CONVERSION, self.past.models.conversion, occurrences)
+
+    def churn(self) -> OutcomeModel:
+        horizon = self.past.models.churn
+        return fit_churn(self.past.activity, horizon, self.features_at, self.origins(horizon))
+
+    def next_purchase(self) -> NextPurchase:
+        horizon = self.past.models.purchase
+        return fit_next_purchase(self.past.purchases, horizon, self.features_at, self.origins(horizon), self.at)
+
+    def value(self) -> CustomerValue:
+        return fit_customer_value(spending_at(self.past.purchases, self.past.born, self.at), self.past.models.value)

@@ -1,0 +1,187 @@
+"""Customer value: what a customer is expected to spend within a horizon, and between which amounts it will mostly lie.
+
+Expected spend = chance to be still there x purchases if there x mean order. Nothing is discounted, costs are not taken off,
+and what a campaign adds is not in it: it is the spend of somebody who is treated as customers were treated so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import betaincinv, gammaincinv
+
+from bandit.arrays import FloatArray
+from bandit.errors import BrokenSnapshot
+from bandit.profile.futures import Futures
+from bandit.profile.occurrences import DAY, Occurrences
+from bandit.profile.order_value import OrderValue, fit_order_value
+from bandit.profile.purchase_process import PurchaseProcess, Purchases, fit_process
+
+CONFIDENCE: Final = 0.8
+"""Share of customers whose spend lies within their interval."""
+_AT_ONCE: Final = 5000
+
+
+class Spending(NamedTuple):
+    """Purchases of customers up to a time.
+
+    Attributes:
+        customers: ids.
+        seen: when they bought.
+        n_orders, own_means: orders whose amount is known, and their mean (NaN where there is none).
+        squares: the sum of their squared amounts.
+    """
+
+    customers: pd.Index
+    seen: Purchases
+    n_orders: FloatArray
+    own_means: FloatArray
+    squares: FloatArray
+
+
+def spending_at(purchases: Occurrences, born: pd.Series, at: datetime) -> Spending:
+    """What each customer bought before a time.
+
+    Args:
+        purchases: of all customers.
+        born: time of each customer's first event, indexed by customer; those before `at` are told of.
+        at: only purchases before it count.
+    """
+    here = born[born < at].sort_index()
+    customers = pd.Index(here.index.astype(object))
+    start = here.dt.as_unit("us").astype("int64").to_numpy()
+    end = (at - datetime(1970, 1, 1, tzinfo=at.tzinfo)) // (DAY / 86_400_000_000)
+    places = customers.get_indexer(purchases.ids)[purchases.who]
+    is_one = (places >= 0) & (purchases.times < end)
+    who, times, amounts = places[is_one], purchases.times[is_one], purchases.values[is_one]
+    again = times > start[who]
+    counts = np.bincount(who[again], minlength=len(customers)).astype(np.float64)
+    last = np.zeros(len(customers))
+    np.maximum.at(last, who[again], (times[again] - start[who[again]]) / 86_400e6)
+    known = np.isfinite(amounts) & (amounts >= 0)
+    n_orders = np.bincount(who[known], minlength=len(customers)).astype(np.float64)
+    sums = np.bincount(who[known], weights=amounts[known], minlength=len(customers))
+    squares = np.bincount(who[known], weights=amounts[known] ** 2, minlength=len(customers)).astype(np.float64)
+    own_means = np.divide(sums, n_orders, out=np.full(len(customers), np.nan), where=n_orders > 0)
+    return Spending(customers, Purchases(counts, last, (end - start) / 86_400e6), n_orders, own_means, squares)
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerValue:
+    """The model.
+
+    Attributes:
+        process: how often customers buy.
+        orders: what orders are worth.
+        usual: geometric mean of each part of the value among the customers it was made from, to compare one with.
+    """
+
+    process: PurchaseProcess
+    orders: OrderValue
+    usual: tuple[float, float, float]
+
+    def parts(self, spending: Spending, days: float) -> FloatArray:
+        """Chance to be still there, purchases if there, and mean order; their product is the value, shape (n, 3)."""
+        return np.stack(
+            [
+                self.process.is_there(spending.seen),
+                self.process.purchases_if_there(spending.seen, days),
+                self.orders.means(spending.n_orders, spending.own_means),
+            ],
+            axis=1,
+        )
+
+    def values(self, spending: Spending, days: float) -> FloatArray:
+        """Expected spend of each customer within so many days, in money, shape (n,)."""
+        found: FloatArray = self.parts(spending, days).prod(axis=1)
+        return found
+
+    def intervals(self, spending: Spending, days: float, seed: int) -> FloatArray:
+        """Amounts between which a customer's spend lies with chance `CONFIDENCE`, shape (n, 2).
+
+        Args:
+            spending: what customers bought.
+            days: the horizon.
+            seed: of the possible futures, which are the same for all customers: who else is in the table changes nothing.
+        """
+        futures = Futures.drawn(seed)
+        tail = (1.0 - CONFIDENCE) / 2.0
+        n_customers = len(spending.customers)
+        found = np.empty((n_customers, 2))
+        for start in range(0, n_customers, _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            found[part] = np.quantile(self._spends(futures, _part(spending, part), days), (tail, 1.0 - tail), axis=0).T
+        return found
+
+    def _spends(self, futures: Futures, spending: Spending, days: float) -> FloatArray:
+        """What each customer spends in each future, shape (n_futures, n_customers)."""
+        process, orders = self.process, self.orders
+        counts, places = np.unique(spending.seen.counts, return_inverse=True)
+        rates = gammaincinv(process.shape + counts, futures.rate[:, None])[:, places] / (
+            process.rate + spending.seen.ages
+        )
+        leaves = np.clip(
+            betaincinv(process.leave, process.stay + counts + 1.0, futures.leave[:, None]), 1e-9, 1.0 - 1e-9
+        )
+        # The purchase after which somebody leaves is still one.
+        until_left = np.ceil(np.log(futures.turn[:, None]) / np.log1p(-leaves))[:, places]
+        n = np.minimum(futures.purchases(rates * days), until_left) * (
+            futures.alive[:, None] < process.is_there(spending.seen)
+        )
+        spread = np.log1p((1.0 - orders.trust(spending.n_orders)) * orders.between / orders.mean**2) ** 0.5
+        means = orders.means(spending.n_orders, spending.own_means)
+        found: FloatArray = (
+            futures.totals(n, orders.relative_variance)
+            * means
+            * np.exp(spread * futures.own[:, None] - spread**2 / 2.0)
+        )
+        return found
+
+    def document(self) -> dict[str, Any]:
+        """The model for JSON."""
+        return {"process": asdict(self.process), "orders": asdict(self.orders), "usual": list(self.usual)}
+
+
+def fit_customer_value(spending: Spending, days: float) -> CustomerValue:
+    """The model of customers' purchases so far.
+
+    Args:
+        spending: what they bought.
+        days: the horizon at which the usual customer is told.
+
+    Raises:
+        UnusableEvents: if too few customers bought, or too few amounts are known.
+    """
+    process = fit_process(spending.seen)
+    orders = fit_order_value(spending.n_orders, spending.own_means, spending.squares)
+    model = CustomerValue(process, orders, (1.0, 1.0, 1.0))
+    usual = np.exp(np.log(np.maximum(model.parts(spending, days), 1e-12)).mean(axis=0)).tolist()
+    return CustomerValue(process, orders, (usual[0], usual[1], usual[2]))
+
+
+def read_customer_value(document: Mapping[str, Any]) -> CustomerValue:
+    """The model from its document.
+
+    Raises:
+        BrokenSnapshot: if it is not one that `document` wrote.
+    """
+    try:
+        usual = [float(one) for one in document["usual"]]
+        process, orders = PurchaseProcess(**document["process"]), OrderValue(**document["orders"])
+        return CustomerValue(process, orders, (usual[0], usual[1], usual[2]))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise BrokenSnapshot(
+            f"a model's file lacks {error}. It is not as it was written; make the models anew."
+        ) from error
+
+
+def _part(spending: Spending, part: slice) -> Spending:
+    seen = Purchases(*(column[part] for column in spending.seen))
+    return Spending(
+        spending.customers[part], seen, spending.n_orders[part], spending.own_means[part], spending.squares[part]
+    )
