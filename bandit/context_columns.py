@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from bandit.arrays import BoolArray, FloatArray
 from bandit.context import Context, ContextValue, EncodedContext
 from bandit.errors import InvalidContext
+from bandit.exclusion import Excluded
 from bandit.schema import Schema, encoded_value
 
 Places = NDArray[np.int64]
@@ -22,6 +24,17 @@ class RawColumn(NamedTuple):
 
     places: Places
     values: Sequence[ContextValue]
+
+
+class ExcludedColumn(NamedTuple):
+    """What is out of many decisions: shape (n,) positions in a list of different sets of arms."""
+
+    places: Places
+    values: Sequence[tuple[Excluded, ...]]
+
+    def rows(self) -> list[tuple[Excluded, ...]]:
+        """An entry a decision; decisions that have the same arms out share one object."""
+        return [self.values[place] for place in self.places.tolist()]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,11 +64,13 @@ class ContextColumns(Sequence[EncodedContext]):
         columns: one a declared field, in file order.
         indices: shape (n, n_learnable), which context features are active.
         weights: the same shape, with what value.
+        excluded: arms that are out of each decision; None for none of any.
     """
 
     columns: tuple[ContextColumn, ...]
     indices: Places
     weights: FloatArray
+    excluded: ExcludedColumn | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -69,11 +84,14 @@ class ContextColumns(Sequence[EncodedContext]):
         if isinstance(row, slice):
             return self.take(np.arange(len(self))[row])
         values = {column.name: column.values[column.places[row]] for column in self.columns}
-        return EncodedContext(values, tuple(self.indices[row].tolist()), tuple(self.weights[row].tolist()))
+        excluded = self.excluded.values[self.excluded.places[row]] if self.excluded else ()
+        numbers = tuple(self.indices[row].tolist()), tuple(self.weights[row].tolist())
+        return EncodedContext(values, *numbers, excluded=excluded)
 
     def __iter__(self) -> Iterator[EncodedContext]:
         rows = zip(self.values(), map(tuple, self.indices.tolist()), map(tuple, self.weights.tolist()), strict=True)
-        return (EncodedContext(*row) for row in rows)
+        excluded = self.excluded.rows() if self.excluded else repeat(())
+        return (EncodedContext(*row, excluded=out) for row, out in zip(rows, excluded, strict=False))
 
     def values(self) -> list[dict[str, ContextValue]]:
         """What the log keeps of each row."""
@@ -88,7 +106,8 @@ class ContextColumns(Sequence[EncodedContext]):
         columns = tuple(
             ContextColumn(one.name, one.places[rows], one.values, one.features, one.weights) for one in self.columns
         )
-        return ContextColumns(columns, self.indices[rows], self.weights[rows])
+        excluded = self.excluded and ExcludedColumn(self.excluded.places[rows], self.excluded.values)
+        return ContextColumns(columns, self.indices[rows], self.weights[rows], excluded)
 
 
 def encode_columns(schema: Schema, given: Mapping[str, RawColumn], n: int) -> tuple[ContextColumns, BoolArray]:
@@ -124,6 +143,27 @@ def encode_columns(schema: Schema, given: Mapping[str, RawColumn], n: int) -> tu
         ),
         fine,
     )
+
+
+def with_columns(schema: Schema, columns: ContextColumns, made: Mapping[str, RawColumn]) -> ContextColumns:
+    """The same contexts with other values of some fields.
+
+    Args:
+        schema: the campaign's, which encoded them.
+        columns: one a field of the schema.
+        made: values by the field's name, all of them such as the field takes.
+    """
+    kept, indices, weights = list(columns.columns), columns.indices.copy(), columns.weights.copy()
+    first = place = 0
+    for number, item in enumerate(schema.fields):
+        if item.name in made:
+            raw = made[item.name]
+            column = kept[number] = _encoded(schema, item.name, first, raw)[0]
+            if not item.protected:
+                indices[:, place], weights[:, place] = column.features[raw.places], column.weights[raw.places]
+        if not item.protected:
+            first, place = first + len(item.features), place + 1
+    return replace(columns, columns=tuple(kept), indices=indices, weights=weights)
 
 
 def _encoded(schema: Schema, name: str, first: int, raw: RawColumn) -> tuple[ContextColumn, BoolArray]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
+
+from bandit.context import ContextValue
+from bandit.errors import InvalidContext
+from bandit.fault import shown
 
 _MINUTE: Final = timedelta(minutes=1)
 
@@ -22,6 +27,31 @@ def known_zone(name: str) -> ZoneInfo | None:
         return ZoneInfo(name) if name != "localtime" else None
     except (KeyError, ValueError, OSError):
         return None
+
+
+def zone_in(values: Mapping[str, ContextValue], field: str, *, home: str, kept: str) -> ZoneInfo:
+    """The zone a customer lives in.
+
+    Args:
+        values: the context as used.
+        field: the one that names the zone; empty where none does.
+        home: the zone of customers whose own is not known.
+        kept: what could not be kept without it, in words.
+
+    Raises:
+        InvalidContext: if the context names a zone that is none.
+
+    >>> zone_in({"zone": None}, "zone", home="Europe/Berlin", kept="quiet hours").key
+    'Europe/Berlin'
+    """
+    named = values.get(field) if field else None
+    zone = known_zone(home if named is None else str(named))
+    if zone is None:
+        raise InvalidContext(
+            f"context {field!r} is {shown(named)}, which is no IANA time zone: {kept} could not be kept. Send a name "
+            "such as 'Europe/Berlin', or nothing where it is not known."
+        )
+    return zone
 
 
 def moment_of(zone: ZoneInfo, day: date, minute: int) -> datetime:
