@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from bandit.context import ContextValue
-from bandit.errors import InvalidContext
-from bandit.fault import Reader, shown
-from bandit.local_time import known_zone, moments_of
-from bandit.reward import parse_window
+from bandit.fatigue import Cap, Sent, free_from, read_caps
+from bandit.fault import Reader
+from bandit.local_time import known_zone, moments_of, zone_in
 from bandit.schema import CategoricalField, Schema
+from bandit.send_slot import read_minute
 
-_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
-_NO_TIME = -1
 _DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Cap:
-    """At most so many messages to one customer in any stretch of time of this length."""
-
-    most: int
-    within: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +89,7 @@ class Limits:
             InvalidContext: if the context names a zone that is none.
         """
         field = self.quiet_hours.zone if self.quiet_hours else ""
-        named = values.get(field) if field else None
-        zone = known_zone(home if named is None else str(named))
-        if zone is None:
-            raise InvalidContext(
-                f"context {field!r} is {shown(named)}, which is no IANA time zone: quiet hours could not be kept. Send a name "
-                "such as 'Europe/Berlin', or nothing where it is not known."
-            )
-        return zone
+        return zone_in(values, field, home=home, kept="quiet hours")
 
     def free_from(self, moment: datetime, sends: Sequence[datetime]) -> datetime:
         """The first time from `moment` on at which one more message keeps every cap.
@@ -123,62 +105,44 @@ class Limits:
         >>> (limits.free_from(noon, [noon - timedelta(days=days) for days in (1, 3)]) - noon).days
         4
         """
-        later = {send + cap.within for cap in self.caps for send in sends}
-        candidates = sorted(one for one in {moment, *later} if one >= moment)
-        return next(one for one in candidates if all(_keeps(cap, one, sends) for cap in self.caps))
+        return free_from(self.caps, Sent(moment), [Sent(send) for send in sends])
 
 
-def _keeps(cap: Cap, moment: datetime, sends: Sequence[datetime]) -> bool:
-    """Whether no stretch of time that holds the moment gets too many; a later message may be on its way already."""
-    ends = [moment, *(send for send in sends if moment <= send < moment + cap.within)]
-    all_sends = [moment, *sends]
-    return all(sum(end - cap.within < send <= end for send in all_sends) <= cap.most for end in ends)
-
-
-def read_limits(table: Reader, schema: Schema) -> Limits:
-    """The table, with its faults noted."""
-    caps = tuple(_cap(one) for one in table.tables("caps"))
+def read_limits(table: Reader, schema: Schema, channels: Sequence[str] = ()) -> Limits:
+    """The table, with its faults noted; channels are those that caps may name."""
+    if not table.names():
+        table.fault("", None, 'caps = [{ most = 2, within = "7d" }], gap or quiet_hours, or no [limits] at all')
+    caps = read_caps(table, channels)
     quiet_hours = _quiet_hours(table.table("quiet_hours"), schema) if "quiet_hours" in table.names() else None
-    if not (caps or quiet_hours or table.names()):
-        table.fault("", None, 'caps = [{ most = 2, within = "7d" }] or quiet_hours, or no [limits] at all')
-    table.refuse_the_rest(("caps", "quiet_hours"))
+    table.refuse_the_rest(("caps", "gap", "quiet_hours"))
     return Limits(caps, quiet_hours)
 
 
-def _cap(table: Reader) -> Cap:
-    wanted = "a whole number of messages from 1 on"
-    most = table.number("most", low=1, high=1000, default=None, wanted=wanted)
-    if most != int(most):
-        table.fault("most", most, wanted)
-    duration = "a duration such as 7d or 24h, in which so many are allowed"
-    text = table.text("within", wanted=duration)
-    within = parse_window(text)
-    if text and not within:
-        table.fault("within", text, duration)
-    table.refuse_the_rest(("most", "within"))
-    return Cap(int(most), within or _DAY)
+def _quiet_hours(table: Reader, schema: Schema) -> QuietHours | None:
+    hours = read_hours(table)
+    zone = read_zone(table, schema)
+    table.refuse_the_rest(("from", "until", "zone"))
+    return replace(hours, zone=zone) if hours else None
 
 
-def _quiet_hours(table: Reader, schema: Schema) -> QuietHours:
-    start, end = _minute(table, "from"), _minute(table, "until")
-    if start == end != _NO_TIME:
+def read_hours(table: Reader) -> QuietHours | None:
+    """Quiet hours of one zone, from `from` until `until`; None, and a fault, where there are none such."""
+    start, end = read_minute(table, "from"), read_minute(table, "until")
+    if start is None or end is None:
+        return None
+    if start == end:
         table.fault("until", "the same time as from", "another time: nothing could ever be sent")
-    zone = (
-        table.text("zone", wanted="the context field that names a customer's zone") if "zone" in table.names() else ""
-    )
+    return QuietHours(start, end)
+
+
+def read_zone(table: Reader, schema: Schema) -> str:
+    """The context field that names a customer's zone, from the key `zone`; empty where there is no such key."""
+    if "zone" not in table.names():
+        return ""
+    zone = table.text("zone", wanted="the context field that names a customer's zone")
     if zone:
         _check_zone(table, zone, schema)
-    table.refuse_the_rest(("from", "until", "zone"))
-    return QuietHours(start, end, zone)
-
-
-def _minute(table: Reader, key: str) -> int:
-    wanted = 'a time of the day in quotes, such as "21:00"'
-    text = table.text(key, wanted=wanted)
-    found = _CLOCK.fullmatch(text)
-    if text and not found:
-        table.fault(key, text, wanted)
-    return int(found[1]) * 60 + int(found[2]) if found else _NO_TIME
+    return zone
 
 
 def _check_zone(table: Reader, zone: str, schema: Schema) -> None:

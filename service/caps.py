@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+
+import msgspec
 
 from bandit.campaign import Campaign
 from bandit.errors import CapReached, EngineError
+from bandit.fatigue import Sent, free_from
 from bandit.reward import State
 from service.decisions_table import Row, insert_decisions
 from service.rows import DECIDED, DecidedValues
@@ -18,46 +21,59 @@ MOST = 1000
 _LOG, _ID, _KEY, _DECIDED_AT, _SEND_AT = (
     DECIDED.index(name) for name in ("log_id", "decision_id", "customer_key", "decided_at", "send_at")
 )
-_SENDS = f"""SELECT coalesce(sent_at, send_at, decided_at) FROM decisions JOIN logs USING (log_id)
-WHERE customer_key = ? AND campaign = ? AND state NOT IN ('{State.VOID}', '{State.EXPIRED}')
+_ARMS = DECIDED.index("arms")
+_SENDS = f"""SELECT log_id, arms, coalesce(sent_at, send_at, decided_at), campaign FROM decisions JOIN logs USING (log_id)
+WHERE customer_key = ? AND (campaign = ? OR ?) AND state NOT IN ('{State.VOID}', '{State.EXPIRED}')
 ORDER BY decided_at DESC LIMIT {MOST}"""  # noqa: S608 - built from constants
+_arms = msgspec.json.Decoder(tuple[str, ...])
+
+CampaignOf = Callable[[int], Campaign]
+"""The campaign of a log, by its number."""
 
 
 class Caps:
     """The caps of one campaign while rows are written; rows that were let through count from then on.
 
-    Messages that were reported as not sent do not count, deferred ones do: they may still go out. Rows under an earlier
-    key of the customer cannot be told to be theirs, so a rotation of keys begins the counts anew.
+    Messages that were reported as not sent do not count, deferred ones do: they may still go out. Choices that send nothing
+    neither count nor are refused. Rows under an earlier key of the customer cannot be told to be theirs, so a rotation of
+    keys begins the counts anew.
 
     Args:
         connection: inside a transaction.
         campaign: one with `[limits]`.
+        campaign_of: of the other logs.
     """
 
-    def __init__(self, connection: sqlite3.Connection, campaign: Campaign) -> None:
-        self._connection, self._campaign = connection, campaign
-        self._waiting: dict[str, list[datetime]] = defaultdict(list)
+    def __init__(self, connection: sqlite3.Connection, campaign: Campaign, campaign_of: CampaignOf) -> None:
+        self._connection, self._campaign, self._campaign_of = connection, campaign, campaign_of
+        self._caps = campaign.limits.caps if campaign.limits else ()
+        self._waiting: dict[str, list[Sent]] = defaultdict(list)
         self._ids: set[str] = set()
 
     def refusal(self, row: DecidedValues) -> CapReached | None:
         """Why a row must not be stored; None where it may, and then it counts."""
-        limits = self._campaign.limits
-        if limits is None or not limits.caps:
-            return None
-        if self._is_known(row[_ID]):
+        if not self._caps or self._is_known(row[_ID]):
             # Not stored a second time, so it uses up nothing: a repetition is answered as one, a conflict refused as one.
             return None
         key, moment = row[_KEY], datetime.fromisoformat(row[_SEND_AT] or row[_DECIDED_AT])
-        free_from = limits.free_from(moment, [*self._stored(key), *self._waiting[key]])
-        if free_from > moment:
-            return CapReached(_said(row[_ID], moment, free_from))
-        self._waiting[key].append(moment)
+        message = _message(self._campaign, row[_ARMS], moment, is_own=True)
+        if message is None:
+            return None
+        free = free_from(self._caps, message, [*self._stored(key), *self._waiting[key]])
+        if free > moment:
+            return CapReached(_said(row[_ID], moment, free))
+        self._waiting[key].append(message)
         self._ids.add(row[_ID])
         return None
 
-    def _stored(self, key: str) -> list[datetime]:
-        rows = self._connection.execute(_SENDS, (key, self._campaign.id)).fetchall()
-        return [datetime.fromisoformat(text) for (text,) in rows]
+    def _stored(self, key: str) -> list[Sent]:
+        everywhere = any(cap.all_campaigns for cap in self._caps)
+        rows = self._connection.execute(_SENDS, (key, self._campaign.id, everywhere)).fetchall()
+        found = [
+            _message(self._campaign_of(log_id), arms, datetime.fromisoformat(at), is_own=campaign == self._campaign.id)
+            for log_id, arms, at, campaign in rows
+        ]
+        return [one for one in found if one is not None]
 
     def _is_known(self, decision_id: str) -> bool:
         if decision_id in self._ids:
@@ -66,8 +82,18 @@ class Caps:
         return found is not None
 
 
+def _message(campaign: Campaign, arms: str, at: datetime, *, is_own: bool) -> Sent | None:
+    """The message of a row; None where its choice sends nothing."""
+    if campaign.silent is None and campaign.channel is None:
+        return Sent(at, None, is_own)
+    found = _arms.decode(arms)
+    if campaign.silent is not None and found[-1] == campaign.silent:
+        return None
+    return Sent(at, found[campaign.channel] if campaign.channel is not None else None, is_own)
+
+
 def insert_within_caps(
-    connection: sqlite3.Connection, rows: Sequence[Row], campaigns: Mapping[int, Campaign]
+    connection: sqlite3.Connection, rows: Sequence[Row], campaigns: Mapping[int, Campaign], campaign_of: CampaignOf
 ) -> list[EngineError | None]:
     """Insert decisions as `insert_decisions` does, but for those that a cap forbids.
 
@@ -75,8 +101,9 @@ def insert_within_caps(
         connection: inside a transaction.
         rows: of any logs.
         campaigns: those with caps, by the number of their log.
+        campaign_of: of any log: its messages may count as well.
     """
-    caps = {log_id: Caps(connection, campaign) for log_id, campaign in campaigns.items()}
+    caps = {log_id: Caps(connection, campaign, campaign_of) for log_id, campaign in campaigns.items()}
     errors: list[EngineError | None] = [
         caps[values[_LOG]].refusal(values) if values[_LOG] in caps else None for values, _ in rows
     ]

@@ -11,7 +11,7 @@ import numpy as np
 
 from bandit.arrays import BoolArray, FloatArray
 from bandit.campaign import Campaign
-from bandit.context import ContextValue
+from bandit.context import Context, ContextValue
 from simulator.customers import Customers
 from simulator.delay import DelayModel
 from simulator.funnel import Funnel
@@ -19,6 +19,7 @@ from simulator.machines import N_NUMBERS, Scanners
 from simulator.random_policy import RandomPolicy
 from simulator.reactions import Reactions
 from simulator.schedule import Schedule
+from simulator.silence import Silence
 from simulator.tastes import Tastes, features_of
 from simulator.time_effects import TimeEffects
 from simulator.world import Arrival, ChoiceGrid, ImpossibleWorld, IntArray, SimulatedOutcome, luck
@@ -33,9 +34,9 @@ class CampaignWorld:
     """Customers of one campaign who open, click and convert with known probabilities; draw one with `drawn_world`.
 
     The expected reward is what an attribution window counts of persons' outcomes: for each type its worth x its probability
-    x the share of its delays that end within the window, which opens when the message goes out. Truth about a context is
-    that of somebody who got nothing before, at the start of the campaign and in an average hour; truth about an arrival is
-    that of its own moment, customer and past.
+    x the share of its delays that end within the window, which opens when the message goes out. A choice that sends nothing
+    earns nothing. Truth about a context is that of somebody who got nothing before, at the start of the campaign and in an
+    average hour; truth about an arrival is that of its own moment, customer and past.
 
     Args:
         campaign: whose arms, rules, window and outcome types hold.
@@ -70,6 +71,7 @@ class CampaignWorld:
     _reactions: Reactions = field(init=False, repr=False)
     _worths: FloatArray = field(init=False, repr=False)
     _scanned: BoolArray | None = field(init=False, repr=False)
+    _silence: Silence = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         offered = {dimension.name: dimension.ids for dimension in self.campaign.dimensions}
@@ -78,7 +80,7 @@ class CampaignWorld:
                 f"tastes are for {self.tastes.choices.dimensions!r}, the campaign offers {offered!r}: an arm without tastes has "
                 "no true reward. Draw them for the campaign's own arms."
             )
-        schema = self.campaign.schema
+        schema = self.campaign.declared
         object.__setattr__(self, "_features", features_of(schema, self.customers.contexts))
         object.__setattr__(self, "_policy", RandomPolicy(self.campaign))
         object.__setattr__(self, "_reactions", Reactions(self.seed, self.funnel, self.delays, self.revenue))
@@ -86,6 +88,7 @@ class CampaignWorld:
         rng = np.random.default_rng((self.seed, _SCANNED))
         scanned = self.scanners.scanned(rng, schema, self.customers) if self.scanners else None
         object.__setattr__(self, "_scanned", scanned)
+        object.__setattr__(self, "_silence", Silence(self.campaign, self.choices))
 
     @property
     def choices(self) -> ChoiceGrid:
@@ -116,7 +119,7 @@ class CampaignWorld:
             schedule=schedule,
             tastes=self.tastes.only(choices),
             later=self.later.only(choices) if self.later is not None else None,
-            effects=replace(self.effects, choices=choices, schedule=schedule),
+            effects=replace(self.effects, choices=choices, schedule=schedule, send_slots=campaign.send_slots),
         )
 
     def arrivals(self, n_sends: int) -> Iterator[Arrival]:
@@ -134,7 +137,7 @@ class CampaignWorld:
             ImpossibleWorld: if the customer is not one of this world's.
         """
         name, _ = self.effects.slot_dimension, self.choices.places(choice)
-        return arrival.at if name is None else self.effects.sent_at(arrival, choice[name])
+        return arrival.at if name is None or self._silence.has(choice) else self.effects.sent_at(arrival, choice[name])
 
     def react(self, arrival: Arrival, choice: Mapping[str, str], *, decision_id: str) -> tuple[SimulatedOutcome, ...]:
         """What is reported after this choice, in time order; late events, after any window, included.
@@ -174,7 +177,9 @@ class CampaignWorld:
             InvalidContext: if the context does not fit the campaign.
             ImpossibleWorld: if the choice is not one of this world's.
         """
-        rows = self.tastes.rows(features_of(self.campaign.schema, [context]))
+        if self._silence.has(choice):
+            return 0.0
+        rows = self.tastes.rows(features_of(self.campaign.declared, [context]))
         marginals = self.funnel.marginals(self.tastes.of_choices(rows, np.array([self.choices.places(choice)])))
         return float(self.funnel.expected(marginals, self._worths)[0])
 
@@ -187,7 +192,7 @@ class CampaignWorld:
         Raises:
             InvalidContext: if a context does not fit the campaign.
         """
-        return self._rewards(self.tastes.rows(features_of(self.campaign.schema, contexts)))
+        return self._rewards(self.tastes.rows(features_of(self.campaign.declared, contexts)))
 
     def expected_rewards_after(self, arrivals: Sequence[Arrival]) -> FloatArray:
         """The exact mean reward of every choice, at each arrival's own moment and given its past.
@@ -206,7 +211,8 @@ class CampaignWorld:
         Raises:
             ImpossibleWorld: if a customer or a choice is not one of this world's.
         """
-        return self.funnel.expected(self._marginals_of(arrivals, choices), self._worths)
+        found = self.funnel.expected(self._marginals_of(arrivals, choices), self._worths)
+        return self._silence.earning_nothing(found, choices)
 
     def revenues_of_choices(self, arrivals: Sequence[Arrival], choices: Sequence[Mapping[str, str]]) -> FloatArray:
         """The exact mean revenue within the window of the choice made for each arrival, in money, shape (n,).
@@ -214,7 +220,10 @@ class CampaignWorld:
         Raises:
             ImpossibleWorld: if a customer or a choice is not one of this world's.
         """
-        return self.funnel.expected(self._marginals_of(arrivals, choices), self._reactions.revenues_within(self.window))
+        revenues = self._reactions.revenues_within(self.window)
+        return self._silence.earning_nothing(
+            self.funnel.expected(self._marginals_of(arrivals, choices), revenues), choices
+        )
 
     def random_pmf(self, contexts: Sequence[Mapping[str, ContextValue]]) -> FloatArray:
         """How the random policy spreads over the choices: each dimension in turn, every eligible arm alike.
@@ -226,6 +235,16 @@ class CampaignWorld:
             ImpossibleWorld: if the rules leave somebody without an arm.
         """
         return self._policy.pmf(contexts)
+
+    def random_pmf_at(self, arrivals: Sequence[Arrival]) -> FloatArray:
+        """The same where rules look at the time too, at each arrival's own moment; shape (n_arrivals, n_choices)."""
+        slots = self.campaign.send_slots
+        if self.campaign.time is None and slots is None:
+            return self.random_pmf([arrival.context for arrival in arrivals])
+        known = [Context(arrival.context) for arrival in arrivals]
+        contexts = [self.campaign.completed(one, came.at).values for one, came in zip(known, arrivals, strict=True)]
+        pairs = zip(contexts, arrivals, strict=True)
+        return self._policy.pmf(contexts, [slots.times(one, came.at).excluded for one, came in pairs] if slots else ())
 
     def best_choice(self, context: Mapping[str, ContextValue]) -> tuple[dict[str, str], float]:
         """The choice with the largest mean reward of those that may be sent (the first of several), and that reward."""
@@ -245,6 +264,8 @@ class CampaignWorld:
             some = slice(first, first + n_together)
             marginals = self.funnel.marginals(self.tastes.grid(rows[:, some]))
             rewards[some] = self.funnel.expected(marginals, self._worths)
+        if self._silence.choices is not None:
+            rewards[:, self._silence.choices] = 0.0
         return rewards
 
     def _rows(self, arrivals: Sequence[Arrival]) -> FloatArray:
@@ -257,8 +278,8 @@ class CampaignWorld:
             row for row, (came, place) in enumerate(zip(arrivals, who, strict=True)) if came.context != known[place]
         ]
         if others:
-            features[others] = features_of(self.campaign.schema, [arrivals[row].context for row in others])
-        return self.effects.rows(self.tastes, self.later, features, arrivals, who)
+            features[others] = features_of(self.campaign.declared, [arrivals[row].context for row in others])
+        return self.effects.rows(self.tastes, self.later, features, self._silence.left_out(arrivals), who)
 
     def _probabilities_of(self, arrivals: Sequence[Arrival], choices: Sequence[Mapping[str, str]]) -> FloatArray:
         places: IntArray = np.array([self.choices.places(choice) for choice in choices], dtype=np.int64)
@@ -271,6 +292,8 @@ class CampaignWorld:
         self, arrival: Arrival, choice: Mapping[str, str], decision_id: str, chances: Sequence[float]
     ) -> tuple[SimulatedOutcome, ...]:
         """What a person and a machine do with one message, in time order."""
+        if self._silence.has(choice):
+            return ()
         happened = self._reactions.happened(decision_id, chances)
         scans = self._scanned is not None and self._scanned[self.customers.place(arrival.customer_id)]
         if not scans and not any(happened):

@@ -106,9 +106,17 @@ def drawn_world(
     funnel = Funnel.of(campaign.reward.events, rates, usual=settings.usual)
     choices = ChoiceGrid({dimension.name: dimension.ids for dimension in campaign.dimensions})
     schedule = Schedule(n_sends, settings.start, settings.days)
-    habits = drawn_habits(campaign.schema, customers, seed, size=settings.habits) if settings.habits else None
+    habits = drawn_habits(campaign.declared, customers, seed, size=settings.habits) if settings.habits else None
     effects = TimeEffects(
-        choices, customers, funnel, schedule, habits, settings.season, settings.change, settings.fatigue
+        choices,
+        customers,
+        funnel,
+        schedule,
+        habits,
+        settings.season,
+        settings.change,
+        settings.fatigue,
+        campaign.send_slots,
     )
     tastes, later = _drawn_tastes(campaign, customers, seed, funnel, choices, settings)
     return CampaignWorld(
@@ -135,7 +143,7 @@ def _drawn_tastes(
     settings: WorldSettings,
 ) -> tuple[Tastes, Tastes | None]:
     """Calibrated tastes, and those they turn into."""
-    schema, policy, contexts = campaign.schema, RandomPolicy(campaign), customers.contexts
+    schema, policy, contexts = campaign.declared, RandomPolicy(campaign), customers.contexts
     features = features_of(schema, contexts)
 
     def finished(tastes: Tastes, stream: int) -> Tastes:

@@ -180,7 +180,7 @@ class EngineDecider:
         past = self._past.setdefault(arrival.customer_id, []) if spec else None
         if spec and past:
             past[:] = [earlier for earlier in past if arrival.at - earlier.at <= spec.window]
-        context = Context(arrival.context)
+        context = Context(self._engine.campaign.given_of(arrival.context))
         made = self._engine.decide(arrival.customer_id, context, decision_id=send.decision_id, at=arrival.at, past=past)
         if past is not None:
             past.append(PastSend(arrival.at, made.choice))

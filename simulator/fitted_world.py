@@ -9,14 +9,14 @@ import bisect
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
 
 from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
-from bandit.context import ContextValue
+from bandit.context import Context, ContextValue
 from simulator.fit_rows import FitRows
 from simulator.fitted_response import FittedResponse
 from simulator.random_policy import RandomPolicy
@@ -148,7 +148,13 @@ class FittedWorld:
             lap, place = divmod(number, n)
             row = order[place]
             at = rows.start + timedelta(hours=float(hours[row]) - begin + lap * around)
-            yield Arrival(rows.customers[row], at, dict(rows.contexts[row]))
+            yield Arrival(rows.customers[row], at, self._known_at(rows.contexts[row], at))
+
+    def _known_at(self, context: Mapping[str, ContextValue], at: datetime) -> dict[str, ContextValue]:
+        """A row's context; what is made of the time is that of this moment."""
+        if self.campaign.time is None:
+            return dict(context)
+        return dict(self.campaign.completed(Context(self.campaign.given_of(context)), at).values)
 
     def react(self, arrival: Arrival, choice: Mapping[str, str], *, decision_id: str) -> tuple[SimulatedOutcome, ...]:
         """What happens by the fit's probabilities and the luck of the decision, after delays as the log has them.

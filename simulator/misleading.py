@@ -57,7 +57,7 @@ def group_of(campaign: Campaign, features: FloatArray) -> int:
     Raises:
         ImpossibleWorld: if no context field could tell one.
     """
-    shares = np.where(np.array(campaign.schema.numeric, dtype=np.bool_), -1.0, features.mean(axis=0))
+    shares = np.where(np.array(campaign.declared.numeric, dtype=np.bool_), -1.0, features.mean(axis=0))
     if not np.any((shares > 0.1) & (shares < 0.9)):
         raise ImpossibleWorld(
             "no category and no yes or no of the context splits the customers in two large groups, so nothing could mislead. "

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
 from bandit.context import Context, ContextValue
+from bandit.dimension import Dimension
 from bandit.eligibility import Eligibility
+from bandit.exclusion import Excluded
 from simulator.world import ImpossibleWorld
 
 _MOST_KEPT = 64
@@ -37,8 +39,9 @@ class RandomPolicy:
 
     campaign: Campaign
     _eligibility: Eligibility = field(init=False, repr=False)
+    _at_any_time: Eligibility = field(init=False, repr=False)
     _conditions: tuple[tuple[str, object], ...] = field(init=False, repr=False)
-    _kept: dict[tuple[bool, ...], FloatArray] = field(init=False, repr=False)
+    _kept: dict[tuple[tuple[bool, ...], tuple[Excluded, ...]], FloatArray] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         conditions: list[tuple[str, object]] = []
@@ -46,17 +49,24 @@ class RandomPolicy:
             for arm in dimension.arms:
                 conditions += [pair for pair in arm.when.items() if pair not in conditions]
         object.__setattr__(self, "_eligibility", Eligibility(self.campaign.dimensions))
+        object.__setattr__(self, "_at_any_time", Eligibility(_without_time(self.campaign)))
         object.__setattr__(self, "_conditions", tuple(conditions))
         object.__setattr__(self, "_kept", {})
 
-    def pmf(self, contexts: Sequence[Mapping[str, ContextValue]]) -> FloatArray:
+    def pmf(
+        self, contexts: Sequence[Mapping[str, ContextValue]], excluded: Sequence[tuple[Excluded, ...]] = ()
+    ) -> FloatArray:
         """Shape (n_contexts, n_choices), each row a distribution.
+
+        Rules that look at the time of the decision hold for contexts that say what the engine makes of it; for others they
+        are as if they were not there.
 
         Raises:
             ImpossibleWorld: if the rules leave somebody without an arm.
         """
-        keys = [self.rules_met(context) for context in contexts]
-        rows = {key: self.pmf_under(key, context) for key, context in zip(keys, contexts, strict=True)}
+        out = excluded or [()] * len(contexts)
+        keys = [(self.rules_met(context), one) for context, one in zip(contexts, out, strict=True)]
+        rows = {key: self.pmf_under(key[0], context, key[1]) for key, context in zip(keys, contexts, strict=True)}
         order = {key: place for place, key in enumerate(rows)}
         return np.stack(list(rows.values()))[[order[key] for key in keys]]
 
@@ -65,24 +75,37 @@ class RandomPolicy:
         if not self._conditions:
             return ()
         values = self.campaign.schema.encode(Context(context)).values
-        return tuple([values[name] in allowed for name, allowed in self._conditions])  # type: ignore[operator]
+        met = [values[name] in allowed for name, allowed in self._conditions]  # type: ignore[operator]
+        return (self._is_timed(context), *met)
 
-    def pmf_under(self, met: tuple[bool, ...], context: Mapping[str, ContextValue]) -> FloatArray:
+    def pmf_under(
+        self, met: tuple[bool, ...], context: Mapping[str, ContextValue], excluded: tuple[Excluded, ...] = ()
+    ) -> FloatArray:
         """The distribution of everybody who meets the same conditions as this context, shape (n_choices,).
+
+        Arms that are out of the decision besides, as hours may be, have probability 0.
 
         Raises:
             ImpossibleWorld: if the rules leave them without an arm.
         """
-        if met not in self._kept:
+        key = met, excluded
+        if key not in self._kept:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
-            self._kept[met] = self._worked_out(self.campaign.schema.encode(Context(context)).values)
-        return self._kept[met]
+            rules = self._eligibility if self._is_timed(context) else self._at_any_time
+            self._kept[key] = self._worked_out(rules, self.campaign.schema.encode(Context(context)).values, excluded)
+        return self._kept[key]
 
-    def _worked_out(self, values: Mapping[str, ContextValue]) -> FloatArray:
+    def _is_timed(self, context: Mapping[str, ContextValue]) -> bool:
+        time = self.campaign.time
+        return time is None or not time.kinds.keys().isdisjoint(context)
+
+    def _worked_out(
+        self, rules: Eligibility, values: Mapping[str, ContextValue], excluded: tuple[Excluded, ...]
+    ) -> FloatArray:
         pmf = np.ones(1)
         for place, dimension in enumerate(self.campaign.dimensions):
-            mask = self._eligibility.masks(place, values)
+            mask = rules.masks(place, values, excluded)
             count = mask.sum(axis=1, keepdims=True)
             if not count[pmf > 0.0].all():
                 raise ImpossibleWorld(
@@ -91,3 +114,13 @@ class RandomPolicy:
                 )
             pmf = (pmf[:, None] * mask / np.maximum(count, 1)).ravel()
         return pmf
+
+
+def _without_time(campaign: Campaign) -> tuple[Dimension, ...]:
+    """The dimensions without rules that look at the time."""
+    if campaign.time is None:
+        return campaign.dimensions
+    return tuple(
+        replace(d, arms=tuple(replace(arm, when=campaign.time.without(arm.when)) for arm in d.arms))
+        for d in campaign.dimensions
+    )

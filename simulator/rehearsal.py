@@ -17,7 +17,7 @@ import numpy as np
 
 from bandit.wear_out import PastSend
 from simulator.truth import Truth, value_of_choices
-from simulator.world import Arrival, ImpossibleWorld, RememberingWorld, World
+from simulator.world import Arrival, ImpossibleWorld, RememberingWorld, SendingWorld, World
 
 Memory = dict[str, list[PastSend]]
 """Customer to what they got before, oldest first."""
@@ -142,7 +142,8 @@ def _batches(arrivals: Iterable[Arrival], batch: int, first: int) -> Iterator[li
 
 
 def _types(world: World, arrival: Arrival, decision_id: str, choice: Mapping[str, str]) -> frozenset[str]:
-    closes = arrival.at + world.window
+    opens = world.sent_at(arrival, choice) if isinstance(world, SendingWorld) else arrival.at
+    closes = opens + world.window
     outcomes = world.react(arrival, choice, decision_id=decision_id)
     return frozenset([outcome.type for outcome in outcomes if outcome.at <= closes])
 

@@ -84,7 +84,7 @@ class Scenario:
             campaign: whose arms, rules, context and outcome types hold.
             seed: of everything, at least 0.
             n_sends: of the whole campaign, at least 2.
-            customers: to whom it is sent; drawn from the campaign's schema where left out.
+            customers: to whom it is sent; drawn from what the campaign declares where left out.
             rates: outcome type to its mean rate under the random policy (a share of the sends; of the clicks for conversions),
                 where it is not the scenario's.
 
@@ -105,7 +105,7 @@ class Scenario:
 
     def _drawn_customers(self, campaign: Campaign, seed: int, n_sends: int) -> Customers:
         n = max(1, round(n_sends / self.sends_per_customer))
-        return drawn_customers(campaign.schema, seed, n, zone=campaign.timezone, zones=self.zones)
+        return drawn_customers(campaign.declared, seed, n, zone=campaign.timezone, zones=self.zones)
 
 
 _RARE: Final = MappingProxyType(

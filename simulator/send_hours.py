@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import bisect
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -15,46 +13,14 @@ import numpy as np
 
 from bandit.arrays import FloatArray
 from bandit.local_time import moment_of
+from bandit.send_slot import SendSlot, send_slot
 from simulator.local_time import Moments, hour_of_week, moments_of, zone_named
 from simulator.world import ImpossibleWorld, check_utc
 
-_NAMES: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-DAYS: Final[Mapping[str, tuple[int, ...]]] = MappingProxyType(
-    {name: (day,) for day, name in enumerate(_NAMES)}
-    | {name[:3]: (day,) for day, name in enumerate(_NAMES)}
-    | {"weekday": tuple(range(5)), "weekend": (5, 6), "daily": tuple(range(7)), "hour": tuple(range(7))}
-)
-"""What may stand before the hour in the id of a send slot, with its days of the week (Monday is 0)."""
-
-# "weekday-09", "sat-17:30", "hour-14"; a bare number of hours could be anything, so without a day it needs its minutes.
-_SLOT: Final = re.compile(r"(?:(?P<day>[a-z]+)[-_])?(?P<hour>\d{1,2})(?::(?P<minute>[0-5]\d))?", re.ASCII)
 _BLOCK_DAYS: Final = 56
 _DAYS_BEFORE, _DAYS_AFTER = 2, 9
 """Local dates lie up to a day off those of UTC, a gap may push the last hour of a day into the next, and a slot of one
 weekday that has just passed comes again after seven days."""
-
-
-@dataclass(frozen=True, slots=True)
-class SendSlot:
-    """A time of day on some days of the week, on the customer's own clock.
-
-    Args:
-        days: of the week, Monday is 0; at least one, in order.
-        minute: of the day, in [0, 1440).
-
-    Raises:
-        ImpossibleWorld: if there is no such day or minute.
-    """
-
-    days: tuple[int, ...]
-    minute: int
-
-    def __post_init__(self) -> None:
-        good_days = self.days and sorted(set(self.days)) == list(self.days) and set(self.days) <= set(range(7))
-        if not good_days or not 0 <= self.minute < 1440:
-            raise ImpossibleWorld(
-                f"{self!r} never comes: give days of the week from 0 (Monday) to 6, in order, and a minute from 0 to 1439."
-            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,19 +128,6 @@ class SendHours:
         if known is None:
             known = self._known[zone, arm, block] = _showings(self.slots[arm], zone_named(zone), block * _BLOCK_DAYS)
         return known
-
-
-def send_slot(arm: str) -> SendSlot | None:
-    """The send slot an arm's id names, or None: a day and an hour, or an hour with its minutes.
-
-    >>> send_slot("weekend-17"), send_slot("09:30").minute, send_slot("plain"), send_slot("10")
-    (SendSlot(days=(5, 6), minute=1020), 570, None, None)
-    """
-    found = _SLOT.fullmatch(arm.lower())
-    if found is None or (found["day"] is None and found["minute"] is None):
-        return None
-    days, hour = DAYS.get(found["day"] or "daily"), int(found["hour"])
-    return SendSlot(days, hour * 60 + int(found["minute"] or 0)) if days and hour < 24 else None
 
 
 def send_hours_of(arms: Sequence[str]) -> SendHours | None:

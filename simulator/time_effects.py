@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from bandit.arrays import FloatArray
+from bandit.send_slots import SendSlots
 from simulator.customers import Customers
 from simulator.drift import Change
 from simulator.fatigue import Fatigue
 from simulator.funnel import Funnel
 from simulator.habits import Habits, Season
 from simulator.local_time import Moments, hours_of_week, moments_of
+from simulator.ruled_hours import RuledHours
 from simulator.schedule import Schedule
 from simulator.send_hours import SendHours, send_hours_of
 from simulator.tastes import Tastes
@@ -28,7 +30,8 @@ class TimeEffects:
     The hour and the season move opens, fatigue moves clicks, and a change moves tastes and opens.
 
     Args:
-        choices: of the campaign; the first dimension whose arms are all send slots decides when messages go out.
+        choices: of the campaign; the first dimension whose arms are all send slots decides when messages go out, where the
+            campaign has no table that says which.
         customers: with their zones.
         funnel: of the campaign.
         schedule: which says how far the campaign has come.
@@ -36,6 +39,7 @@ class TimeEffects:
         season: what the day of the week and of the year do to everybody.
         change: of tastes, on the way.
         fatigue: what earlier sends do.
+        send_slots: the campaign's table of them.
     """
 
     choices: ChoiceGrid
@@ -46,10 +50,12 @@ class TimeEffects:
     season: Season | None = None
     change: Change | None = None
     fatigue: Fatigue | None = None
-    _slots: tuple[str, int, SendHours] | None = field(init=False, repr=False)
+    send_slots: SendSlots | None = None
+    _slots: tuple[str, int, SendHours | RuledHours] | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_slots", _send_slots(self.choices))
+        found = _ruled(self.choices, self.send_slots) if self.send_slots else _send_slots(self.choices)
+        object.__setattr__(self, "_slots", found)
 
     @property
     def memory(self) -> timedelta:
@@ -61,6 +67,8 @@ class TimeEffects:
         if self._slots is None:
             return arrival.at
         name, _, hours = self._slots
+        if isinstance(hours, RuledHours):
+            return hours.sent_at(arrival, list(self.choices.dimensions[name]).index(arm))
         zone = self.customers.zones[self.customers.place(arrival.customer_id)]
         return hours.sent_at(arrival.at, list(self.choices.dimensions[name]).index(arm), zone)
 
@@ -106,8 +114,8 @@ class TimeEffects:
             opens[:, -1:] += self._lifts(who, hours, moments_of(ats)[:, None])
             return
         _, first, slots = self._slots
-        planned = slots.planned(ats, zones)
-        opens[:, first : first + len(slots.slots)] += self._lifts(who, planned.local_hours, planned.at)
+        planned = slots.planned(arrivals, zones) if isinstance(slots, RuledHours) else slots.planned(ats, zones)
+        opens[:, first : first + planned.at.shape[1]] += self._lifts(who, planned.local_hours, planned.at)
 
     def _lifts(self, who: IntArray, hours: FloatArray, moments: Moments) -> FloatArray:
         lifts = np.zeros(hours.shape)
@@ -116,6 +124,12 @@ class TimeEffects:
         if self.season is not None:
             lifts += self.season.lifts(moments, hours)
         return lifts
+
+
+def _ruled(choices: ChoiceGrid, slots: SendSlots) -> tuple[str, int, RuledHours]:
+    """The campaign's own dimension of send slots, and the same of it."""
+    name = list(choices.dimensions)[slots.dimension]
+    return name, sum(choices.shape[: slots.dimension]), RuledHours(slots)
 
 
 def _send_slots(choices: ChoiceGrid) -> tuple[str, int, SendHours] | None:

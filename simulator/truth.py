@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from bandit.arrays import FloatArray
 from bandit.context import ContextValue
-from simulator.world import Arrival, ImpossibleWorld, RememberingWorld, RuledWorld, World
+from simulator.world import Arrival, ImpossibleWorld, RememberingWorld, RuledWorld, TimedWorld, World
 
 _CHUNK = 64  # contexts at a time: 1 MB of rewards with 1,920 choices, which stays in the cache
 _SUM_TOLERANCE = 1e-6
@@ -141,7 +141,10 @@ def _truth_after(
     for first in range(0, len(sends), _CHUNK):
         some = slice(first, first + _CHUNK)
         rewards = world.expected_rewards_after(sends[some])
-        truth.uniform[some], truth.best[some] = _ends(world, [arrival.context for arrival in sends[some]], rewards)
+        if isinstance(world, TimedWorld):
+            truth.uniform[some], truth.best[some] = _ends_under(world.random_pmf_at(sends[some]), rewards)
+        else:
+            truth.uniform[some], truth.best[some] = _ends(world, [one.context for one in sends[some]], rewards)
         truth.values[some] = [value_at(first + place, row) for place, row in enumerate(rewards)]
     return truth
 
@@ -152,7 +155,10 @@ def _ends(
     """What the random policy and the best choice bring with each context; rewards of shape (n_contexts, n_choices)."""
     if not isinstance(world, RuledWorld):
         return rewards.mean(axis=1), rewards.max(axis=1)
-    pmf = world.random_pmf(contexts)
+    return _ends_under(world.random_pmf(contexts), rewards)
+
+
+def _ends_under(pmf: FloatArray, rewards: FloatArray) -> tuple[FloatArray, FloatArray]:
     return (pmf * rewards).sum(axis=1), np.where(pmf > 0.0, rewards, -np.inf).max(axis=1)
 
 

@@ -222,6 +222,14 @@ class RuledWorld(World, Protocol):
 
 
 @runtime_checkable
+class TimedWorld(World, Protocol):
+    """A world for a campaign whose rules may look at the time of the decision."""
+
+    def random_pmf_at(self, arrivals: Sequence[Arrival]) -> FloatArray:
+        """How the random policy spreads over the choices at each arrival's moment, shape (n_arrivals, n_choices)."""
+
+
+@runtime_checkable
 class ManyReactions(Protocol):
     """What a world has that can say for many sends at once what happens, sooner than for one after the other."""
 
