@@ -1,0 +1,78 @@
+"""What `manyarm profile` writes, and what it takes in besides: the options, and what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+
+from bandit.campaign import Campaign
+from service.commands.options import advancing, opened
+from service.profile_loading import Loaded, load_events
+from service.profiling import Profiled, with_customers
+
+
+@dataclass(frozen=True, slots=True)
+class TablesAsked:
+    """Which tables are asked for.
+
+    Attributes:
+        everything: whether every feature is written, under its own name.
+        customers: what else is known of customers.
+        load: the database that takes the events in.
+    """
+
+    everything: bool = False
+    customers: Path | None = None
+    load: Path | None = None
+
+    def written(self, features: pd.DataFrame, contexts: pd.DataFrame) -> pd.DataFrame:
+        """The table to write."""
+        made = features if self.everything else contexts
+        return with_customers(made, self.customers) if self.customers else made
+
+    def loaded(self, campaign: Path, found: Profiled, at: datetime) -> Loaded | None:
+        """The events as a running service would have been told them; None where nobody asked."""
+        if self.load is None:
+            return None
+        with (
+            opened(self.load, campaign, at) as (store, log),
+            advancing(len(found.features), "loading") as advance,
+        ):
+            return load_events(store, log, found.events, found.population, at, advance)
+
+    def refuse_unloadable(self, campaign: Campaign) -> None:
+        """Refuse before any work is done."""
+        if self.load and campaign.profile is None:
+            raise click.UsageError(
+                f"campaign {campaign.id!r} has no [profile] table, so a service would make nothing of events. Add one to the "
+                "campaign file; an empty one will do."
+            )
+
+
+def table_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options, handed to the command as `tables`."""
+
+    @click.option(
+        "--all", "everything", is_flag=True, help="Write every feature under its own name, not the context fields."
+    )
+    @click.option(
+        "--customers", type=click.Path(path_type=Path), metavar="TABLE",
+        help="What else is known of customers, CSV or Parquet with customer_id: its columns are written too, and customers "
+        "without any event.",
+    )  # fmt: skip
+    @click.option(
+        "--load", type=click.Path(path_type=Path, dir_okay=False), metavar="DB",
+        help="Take the events into this database too, so that a service goes on from them; a second time adds nothing.",
+    )  # fmt: skip
+    @wraps(command)
+    def bundled(everything: bool, customers: Path | None, load: Path | None, **given: Any) -> None:  # noqa: ANN401
+        return command(tables=TablesAsked(everything, customers, load), **given)
+
+    return bundled

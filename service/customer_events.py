@@ -1,0 +1,102 @@
+"""Customers' events as the store keeps them: under the customer's key, each once by its id, with the sums made of them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from service.rows import stamp
+
+_bodies = msgspec.json.Decoder(dict[str, Any])
+
+
+def add_event(
+    connection: sqlite3.Connection,
+    keys: Sequence[str],
+    generation: int,
+    event_id: str,
+    at: datetime,
+    body: bytes,
+    now: datetime,
+) -> bool:
+    """Keep an event under the customer's newest key; returns False where it was there already, under any of the keys.
+
+    Args:
+        connection: inside a transaction.
+        keys: what the customer may be called, the newest first.
+        generation: of the newest.
+        event_id: known by it when it is reported again.
+        at: of the event.
+        body: all of it, as JSON.
+        now: when it was reported.
+    """
+    query = f"SELECT 1 FROM customer_events WHERE event_id = ? AND customer_key IN ({_marks(keys)})"  # noqa: S608
+    if connection.execute(query, (event_id, *keys)).fetchone():
+        return False
+    connection.execute(
+        "INSERT INTO customer_events (customer_key, event_id, at, body, received_at, generation) VALUES (?, ?, ?, ?, ?, ?)",
+        (keys[0], event_id, stamp(at), body.decode(), stamp(now), generation),
+    )
+    return True
+
+
+def bodies_of(connection: sqlite3.Connection, keys: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """All events of a customer, by time."""
+    query = f"SELECT body FROM customer_events WHERE customer_key IN ({_marks(keys)}) ORDER BY at, event_id"  # noqa: S608
+    for (body,) in connection.execute(query, keys):
+        yield _bodies.decode(body)
+
+
+def find_state(connection: sqlite3.Connection, keys: Sequence[str], made_by: str) -> bytes | None:
+    """A customer's sums; None where they have to be made from the events first, if there are any.
+
+    Sums under an earlier key are none: the customer may have had events under the newer one since.
+    """
+    query = "SELECT state FROM customer_states WHERE customer_key = ? AND made_by = ?"
+    found = connection.execute(query, (keys[0], made_by)).fetchone()
+    return found[0] if found else None
+
+
+def keep_state(connection: sqlite3.Connection, key: str, generation: int, made_by: str, state: bytes) -> None:
+    """Keep a customer's sums in place of earlier ones."""
+    connection.execute("INSERT OR REPLACE INTO customer_states VALUES (?, ?, ?, ?)", (key, made_by, state, generation))
+
+
+def find_population(connection: sqlite3.Connection, made_by: str) -> bytes | None:
+    """The population that was kept last; None where none was."""
+    found = connection.execute("SELECT body FROM populations WHERE made_by = ?", (made_by,)).fetchone()
+    return found[0] if found else None
+
+
+def keep_population(connection: sqlite3.Connection, made_by: str, body: bytes, now: datetime) -> None:
+    """Keep a population in place of the one before."""
+    connection.execute("INSERT OR REPLACE INTO populations VALUES (?, ?, ?)", (made_by, body, stamp(now)))
+
+
+def erase_events(connection: sqlite3.Connection, keys: Sequence[str]) -> None:
+    """Forget what a customer did."""
+    for table in ("customer_events", "customer_states"):
+        connection.execute(f"DELETE FROM {table} WHERE customer_key IN ({_marks(keys)})", keys)  # noqa: S608
+
+
+def erase_old_customer_events(connection: sqlite3.Connection, before: datetime) -> bool:
+    """Forget events that were reported before a time, and the sums that hold them; says whether there were any.
+
+    Sums are made again from what is left, when somebody asks.
+    """
+    old, time = "FROM customer_events WHERE received_at < ?", (stamp(before),)
+    connection.execute(f"DELETE FROM customer_states WHERE customer_key IN (SELECT customer_key {old})", time)  # noqa: S608
+    return connection.execute(f"DELETE {old}", time).rowcount > 0
+
+
+def events_of_person(connection: sqlite3.Connection, keys: Sequence[str]) -> list[Mapping[str, object]]:
+    """What a customer did, readable."""
+    return list(bodies_of(connection, keys))
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))

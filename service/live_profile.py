@@ -1,0 +1,140 @@
+"""Features of customers from the live stream of their events; loaded only where a campaign has a `[profile]`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from bandit.context import Context
+from bandit.errors import UnusableEvents
+from bandit.profile.context_fields import fields_made, value_in_field
+from bandit.profile.events import Event
+from bandit.profile.features import FEATURES, features_of
+from bandit.profile.population import Population, population_of
+from bandit.profile.spec import ProfileSpec
+from bandit.profile.state import State, state_after_all
+from bandit.profile.state_sums import sums_of
+from bandit.profile.sums import microseconds
+from service.customer_events import add_event, bodies_of, find_population, find_state, keep_state
+from service.customer_keys import read_customer_keys
+from service.store import Log, Store
+
+AHEAD = timedelta(minutes=5)
+"""Clocks differ; an event that lies further in the future did not happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedEvent:
+    """An event with the id by which it is known when it is reported again."""
+
+    event_id: str
+    event: Event
+
+
+class LiveProfile:
+    """Counts events of one campaign's `[profile]` and makes contexts of them; cheap to make.
+
+    Args:
+        store: where events are.
+        log: of a campaign with a `[profile]`.
+    """
+
+    def __init__(self, store: Store, log: Log) -> None:
+        self._store, self._campaign = store, log.campaign
+        self._spec = (log.campaign.profile or ProfileSpec()).at_home(log.campaign.timezone)
+        self._made_by = self._spec.sums_hash
+
+    def record(
+        self, connection: sqlite3.Connection, customer_id: str, reported: Sequence[ReportedEvent], now: datetime
+    ) -> list[bool]:
+        """Count a customer's events, inside the caller's transaction; says of each whether it was new.
+
+        Raises:
+            UnusableEvents: for an event in the future; nothing is counted then.
+        """
+        for one in reported:
+            if one.event.at > now + AHEAD:
+                raise UnusableEvents(
+                    f"event {one.event_id[:80]!r} is of {one.event.at.isoformat()}, and it is {now.isoformat()}: it would be "
+                    "counted before it happened. Correct its time or your clock; none of the events was counted."
+                )
+        known = read_customer_keys(connection)
+        keys = known.of(customer_id)
+        kept = find_state(connection, keys, self._made_by)
+        state = State.from_json(kept) if kept is not None else self._remade(connection, keys, customer_id)
+        news = [
+            add_event(connection, keys, known.generation, one.event_id, one.event.at, _body(one), now)
+            for one in reported
+        ]
+        fresh = [one.event for one, is_new in zip(reported, news, strict=True) if is_new]
+        if fresh or (kept is None and state):
+            state = state_after_all(state, fresh, self._spec)
+            keep_state(connection, keys[0], known.generation, self._made_by, state.to_json())
+        return news
+
+    def completed(self, customer_id: str, context: Context, at: datetime) -> Context:
+        """A context with what the customer's events say in the fields that the caller left out.
+
+        Args:
+            customer_id: who.
+            context: what the caller knows; it is not overruled.
+            at: features use the events before it.
+        """
+        fields = {item.name: item for item in self._campaign.declared.fields}
+        made = fields_made(list(fields.values()), self._spec, FEATURES)
+        wanted = {name: feature for name, feature in made.items() if name not in context.values}
+        state = self._state(customer_id, at) if wanted else None
+        if state is None:
+            return context
+        features = features_of(state, at, self._spec, self.population(at), customer_id=customer_id)
+        found = {name: value_in_field(fields[name], features[feature]) for name, feature in wanted.items()}
+        return Context({**context.values, **{name: value for name, value in found.items() if value is not None}})
+
+    def population(self, at: datetime) -> Population:
+        """What customers with few events are drawn towards: what was kept, else one that knows nothing."""
+        kept = find_population(self._store.reader(), self._made_by)
+        if kept is not None:
+            return Population.from_json(kept)
+        nobody = sums_of(State(self._made_by), at, self._spec)
+        return population_of(nobody, self._spec)
+
+    def _state(self, customer_id: str, at: datetime) -> State | None:
+        reader, keys = self._store.reader(), self._store.customer_keys.of(customer_id)
+        kept = find_state(reader, keys, self._made_by)
+        state = State.from_json(kept) if kept is not None else self._remade(reader, keys, customer_id)
+        if state is None or not _holds(state, at):
+            return state
+        # Something was reported that lies ahead of this clock.
+        return self._remade(reader, keys, customer_id, before=at)
+
+    def _remade(
+        self, connection: sqlite3.Connection, keys: Sequence[str], customer_id: str, before: datetime | None = None
+    ) -> State | None:
+        """The sums of the kept events; None where there are none."""
+        events = [event_in(body, customer_id) for body in bodies_of(connection, keys)]
+        counted = [event for event in events if before is None or event.at < before]
+        return state_after_all(None, counted, self._spec) if counted else None
+
+
+def event_in(body: Mapping[str, Any], customer_id: str) -> Event:
+    """An event from its kept body."""
+    cells = {name: value for name, value in body.items() if name not in {"event_id", "at"}}
+    return Event(customer_id, datetime.fromisoformat(body["at"]), **cells)
+
+
+def _holds(state: State, at: datetime) -> bool:
+    return state.latest >= microseconds(at)
+
+
+def _body(one: ReportedEvent) -> bytes:
+    event = one.event
+    cells = {
+        name: getattr(event, name) for name in ("type", "value", "channel", "device", "content", "zone", "discount")
+    }
+    said = {name: value for name, value in cells.items() if value is not None}
+    return msgspec.json.encode({"event_id": one.event_id, "at": event.at.isoformat(), **said})
