@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-SAMPLES = {"referral-contest": "referral_contest.toml"}
+SAMPLES = {"referral-contest": "referral_contest.toml", "winback-es": "winback_es.toml"}
 """File of each sample, by its name."""
 
 
