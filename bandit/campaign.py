@@ -6,15 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bandit.context import ContextValue
+from bandit.content import Content
+from bandit.context import Context, ContextValue
 from bandit.dimension import Dimension
 from bandit.group import Groups
 from bandit.limits import Limits
 from bandit.privacy import Privacy
+from bandit.profile.spec import ProfileSpec
 from bandit.reward import RewardSpec
 from bandit.schema import Schema
+from bandit.send_slots import SendSlots
+from bandit.time_context import TimeContext
 from bandit.wear_out import WearOut
 
+CHANNEL = "channel"
+"""The dimension whose arms say through what a message goes out."""
 Option = str | float | bool
 """One setting of a policy or a learner."""
 DEFAULT_FLOOR = 0.02
@@ -45,7 +51,8 @@ class Campaign:
 
     `content_hash` covers what the file says and not how it is laid out: comments, spaces, the order of keys and
     `[privacy].retention` do not change it, everything else begins a new log. `wear_out` and `learn_every`, the time
-    between two steps of the trainer, are None where the file does not ask for them.
+    between two steps of the trainer, are None where the file does not ask for them. `silent` is the arm of the last dimension
+    that sends nothing, None where every choice is a message; `channel` the place of the dimension of channels, None without.
     """
 
     id: str
@@ -62,15 +69,89 @@ class Campaign:
     learn_every: timedelta | None = None
     privacy: Privacy = field(default_factory=Privacy)
     limits: Limits | None = None
+    content: Content = field(default_factory=Content)
+    send_slots: SendSlots | None = None
+    time: TimeContext | None = None
+    profile: ProfileSpec | None = None
+    silent: str | None = field(init=False, repr=False, compare=False, default=None)
+    channel: int | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        # A choice that ended has an arm that sends nothing in every later dimension, so the last one says it.
+        object.__setattr__(self, "silent", self.dimensions[-1].silent if self.dimensions else None)
+        places = {dimension.name: d for d, dimension in enumerate(self.dimensions)}
+        object.__setattr__(self, "channel", places.get(CHANNEL))
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Number of arms of each dimension."""
         return tuple(len(dimension.arms) for dimension in self.dimensions)
 
-    def send_at(self, values: Mapping[str, ContextValue], at: datetime) -> datetime | None:
-        """When a message decided at `at` may go out, in UTC; None for at once; see `bandit.limits.Limits.send_at`."""
+    @property
+    def declared(self) -> Schema:
+        """The fields of `schema` that a caller gives; the others are made of the time."""
+        if self.time is None:
+            return self.schema
+        return Schema(tuple(item for item in self.schema.fields if item.name not in self.time.kinds))
+
+    def completed(self, context: Context, at: datetime) -> Context:
+        """What a caller knows of a customer, with the fields that are made of the time; see `bandit.time_context`.
+
+        Args:
+            context: the declared fields.
+            at: time of the decision, with a zone.
+
+        Raises:
+            InvalidContext: if the caller gives a made field, or a zone that is none.
+        """
+        return self.time.completed(context, at) if self.time else context
+
+    @property
+    def zone_fields(self) -> tuple[str, ...]:
+        """Context fields that name a customer's IANA zone, in whichever table."""
+        quiet_hours = self.limits.quiet_hours if self.limits else None
+        asking = (quiet_hours, self.send_slots, self.time)
+        return tuple(dict.fromkeys(one.zone for one in asking if one and one.zone))
+
+    def given(self, context: Context) -> Mapping[str, ContextValue]:
+        """The declared fields as used, for whoever asks when no time is known yet.
+
+        Raises:
+            InvalidContext: as `schema.encode`, or if the caller gives a field that is made of the time.
+        """
+        if self.time:
+            self.time.refuse(context.values)
+        return self.given_of(self.schema.encode(context).values)
+
+    def given_of(self, values: Mapping[str, ContextValue]) -> Mapping[str, ContextValue]:
+        """The part of a context, as used or as logged, that the caller gave."""
+        return self.time.without(values) if self.time else values
+
+    def send_at(self, values: Mapping[str, ContextValue], at: datetime, choice: Mapping[str, str]) -> datetime | None:
+        """When a choice's message decided at `at` goes out, in UTC.
+
+        Args:
+            values: the context as used.
+            at: time of the decision.
+            choice: one arm a dimension.
+
+        Returns:
+            The hour of the chosen send slot; without send slots, the end of quiet hours. None for at once, and for a choice
+            that sends nothing.
+
+        Raises:
+            InvalidContext: if the context names a zone that is none.
+        """
+        if self.sends_nothing(choice):
+            return None
+        if self.send_slots:
+            dimension = self.dimensions[self.send_slots.dimension]
+            return self.send_slots.times(values, at).send_at[dimension.index_of(choice[dimension.name])]
         return self.limits.send_at(values, at, home=self.timezone) if self.limits else None
+
+    def sends_nothing(self, choice: Mapping[str, str]) -> bool:
+        """Whether a choice ends without a message; see `bandit.no_send`."""
+        return self.silent is not None and choice[self.dimensions[-1].name] == self.silent
 
     @property
     def has_caps(self) -> bool:

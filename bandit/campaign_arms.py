@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from bandit.dimension import Allowed, Arm, ArmFeature, Dimension, Range
 from bandit.fault import Fault, Reader, is_number, repeated
 from bandit.schema import BooleanField, CategoricalField, NumericField, Schema
+from bandit.send_slot import read_slot
+from bandit.text_feature_spec import read_text_features
+from bandit.variables import RESERVED, VARIABLE_NAME
 
 DIMENSION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 MOST_DIMENSIONS = 26
 LARGEST_FEATURE = 1e6
 LONGEST_TEXT = 1_000_000
+MOST_CANDIDATES = 50
 
 
 def read_dimensions(tables: Sequence[Reader], schema: Schema, faults: list[Fault]) -> tuple[Dimension, ...]:
@@ -41,8 +45,22 @@ def _dimension(table: Reader, schema: Schema, earlier: tuple[Dimension, ...]) ->
     twice = repeated(arm.id for arm in arms if arm.id)
     if twice:
         table.fault("arm", f"the id {twice} more than once", "a different id for each arm")
-    table.refuse_the_rest(("name", "arm"))
-    return Dimension(name, arms)
+    candidates = _candidates(table)
+    text_features = read_text_features(table)
+    table.refuse_the_rest(("name", "candidates", "text_features", "arm"))
+    return Dimension(name, arms, candidates, text_features)
+
+
+def _candidates(table: Reader) -> int | None:
+    """How many of the arms each customer is offered; None for all."""
+    if "candidates" not in table.names():
+        return None
+    wanted = f"a whole number from 1 to {MOST_CANDIDATES}: how many of the products each customer is offered"
+    found = table.take("candidates")
+    if isinstance(found, int) and not isinstance(found, bool) and 1 <= found <= MOST_CANDIDATES:
+        return found
+    table.fault("candidates", found, wanted)
+    return None
 
 
 def _arm(table: Reader, schema: Schema, earlier: tuple[Dimension, ...]) -> Arm:
@@ -53,8 +71,34 @@ def _arm(table: Reader, schema: Schema, earlier: tuple[Dimension, ...]) -> Arm:
     when = _when(table.table("when"), schema)
     requires = _requires(table.table("requires"), earlier)
     features = _features(table.table("features"))
-    table.refuse_the_rest(("id", "text", "when", "requires", "features"))
-    return Arm(arm_id, text if isinstance(text, str) else "", when, requires, features)
+    slot = read_slot(table.table("slot")) if "slot" in table.names() else None
+    no_send = table.boolean("no_send", default=False)
+    default, parts = _default(table), _parts(table.table("parts"))
+    table.refuse_the_rest(("id", "text", "default", "parts", "when", "requires", "features", "slot", "no_send"))
+    said = text if isinstance(text, str) else ""
+    return Arm(arm_id, said, when, requires, features, slot, no_send, default, parts)
+
+
+def _default(table: Reader) -> str:
+    """The text that stands in for one that misses a variable."""
+    if "default" not in table.names():
+        return ""
+    wanted = "a text without variables, which is sent where one of `text` is missing"
+    return table.text("default", wanted=wanted, max_length=LONGEST_TEXT)
+
+
+def _parts(table: Reader) -> dict[str, str]:
+    """What an arm says of other parts of the message, such as the colour of its button."""
+    parts: dict[str, str] = {}
+    for name in table.names():
+        found = table.take(name)
+        if not VARIABLE_NAME.fullmatch(name) or name in RESERVED:
+            table.fault(name, found, f"a name of letters, digits and _, and none of {', '.join(RESERVED)}")
+        elif isinstance(found, str) and found:
+            parts[name] = found
+        else:
+            table.fault(name, found, "a text")
+    return parts
 
 
 def _when(table: Reader, schema: Schema) -> dict[str, Allowed]:

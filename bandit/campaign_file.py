@@ -13,19 +13,29 @@ from zoneinfo import available_timezones
 from bandit.campaign import DEFAULT_FLOOR, Campaign, LearnerSpec, Option, PolicySpec
 from bandit.campaign_arms import read_dimensions
 from bandit.campaign_schema import read_schema
+from bandit.channel import channels_of
+from bandit.content import read_content, refuse_unfillable
 from bandit.dimension import Dimension
 from bandit.errors import InvalidCampaign
 from bandit.fault import Fault, Reader, is_number
 from bandit.group import Groups
+from bandit.implied_rules import refuse_an_end_of_independent_dimensions, ruled_by_channels, send_slots_of
 from bandit.limits import read_limits
+from bandit.no_send import NO_SEND, with_no_send
 from bandit.privacy import read_privacy, refuse_consent_without_control, without_retention
+from bandit.profile.spec import read_profile
 from bandit.reward import RewardSpec, parse_window
+from bandit.schema import Schema
+from bandit.send_slots_table import with_grid
+from bandit.text_features import with_text_features
+from bandit.time_context import read_time
 from bandit.wear_out import LONGEST, SHORTEST, WearOut
 
 LONGEST_PAUSE = timedelta(days=30)
 SECTIONS = (
     "campaign",
     "context",
+    "time",
     "reward",
     "groups",
     "policy",
@@ -33,6 +43,10 @@ SECTIONS = (
     "wear_out",
     "privacy",
     "limits",
+    "content",
+    "send_slots",
+    "channels",
+    "profile",
     "dimension",
 )
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
@@ -66,28 +80,46 @@ def read_campaign(text: str, *, source: str = "campaign.toml") -> Campaign:
     except (ValueError, RecursionError) as error:  # of which TOMLDecodeError is one; a number of 5,000 digits another
         raise InvalidCampaign([Fault("file", str(error), "TOML; see https://toml.io")], source) from error
     faults: list[Fault] = []
-    root = Reader(tables, "", faults)
+    root = Reader(with_grid(tables), "", faults)
     head = root.table("campaign")
     campaign_id = _name(head, "id")
     timezone = _timezone(head)
     learn_every = _learn_every(head)
     head.refuse_the_rest(("id", "timezone", "learn_every"))
-    schema = read_schema(root.table("context"))
+    declared = read_schema(root.table("context"))
+    time = read_time(root.table("time"), declared, home=timezone) if "time" in root.names() else None
+    schema = Schema((*declared.fields, *time.fields)) if time else declared
     reward = _reward(root.table("reward"))
     policy, learner = _policy(root.table("policy")), _learner(root.table("learner"))
-    dimensions = read_dimensions(root.tables("dimension"), schema, faults)
-    groups = _groups(root.table("groups"), dimensions)
+    listed = read_dimensions(root.tables("dimension"), schema, faults)
+    groups = _groups(root.table("groups"), listed)
+    content = read_content(root.table("content"))
+    refuse_unfillable(content, schema, listed, faults)
+    ruled = ruled_by_channels(root, tables, listed, groups, policy)
+    dimensions = with_no_send(with_text_features(ruled, content, faults), faults)
     wear_out = _wear_out(root.table("wear_out")) if "wear_out" in root.names() else None
-    privacy = read_privacy(root.table("privacy"), schema)
-    limits = read_limits(root.table("limits"), schema) if "limits" in root.names() else None
+    privacy = read_privacy(root.table("privacy"), declared)
+    limits = read_limits(root.table("limits"), schema, channels_of(dimensions)) if "limits" in root.names() else None
+    send_slots = send_slots_of(root, schema, dimensions, limits, time.zone if time else "", timezone)
+    profile = read_profile(root.table("profile")) if "profile" in root.names() else None
     refuse_consent_without_control(privacy, groups, faults)
     root.refuse_the_rest(SECTIONS)
-    _refuse_rules_between_independent_dimensions(policy, dimensions, faults)
+    _refuse_rules_between_independent_dimensions(policy, listed, faults)
+    refuse_an_end_of_independent_dimensions(policy, listed, faults)
     if faults:
         raise InvalidCampaign(faults, source)
     content_hash = content_hash_of(without_retention(tables))
     parts = (campaign_id, schema, dimensions, reward, groups, policy, learner, timezone, wear_out, content_hash, text)
-    return Campaign(*parts, learn_every=learn_every, privacy=privacy, limits=limits)
+    return Campaign(
+        *parts,
+        learn_every=learn_every,
+        privacy=privacy,
+        content=content,
+        limits=limits,
+        send_slots=send_slots,
+        time=time,
+        profile=profile,
+    )
 
 
 def content_hash_of(tables: dict[str, object]) -> str:
@@ -162,9 +194,16 @@ def _groups(table: Reader, dimensions: tuple[Dimension, ...]) -> Groups:
 
 
 def _control_choice(table: Reader, dimensions: tuple[Dimension, ...]) -> dict[str, str]:
-    choice = {}
+    choice: dict[str, str] = {}
+    has_ended = False
     for dimension in dimensions:
         arm_id = table.take(dimension.name)
+        if has_ended and arm_id is None:
+            choice[dimension.name] = dimension.silent or NO_SEND
+            continue
+        if has_ended and arm_id != dimension.silent:
+            table.fault(dimension.name, arm_id, "no arm: an earlier dimension sends nothing, which ends the choice")
+            continue
         if not isinstance(arm_id, str) or arm_id not in dimension:
             table.fault(dimension.name, arm_id, f"one arm of dimension {dimension.name!r}: {_some(dimension.ids)}")
             continue
@@ -173,6 +212,7 @@ def _control_choice(table: Reader, dimensions: tuple[Dimension, ...]) -> dict[st
             table.fault(
                 dimension.name, arm_id, "an arm without rules: business as usual must be possible for everybody"
             )
+        has_ended = has_ended or arm.no_send
         choice[dimension.name] = arm_id
     table.refuse_the_rest([dimension.name for dimension in dimensions])
     return choice

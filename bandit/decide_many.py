@@ -15,19 +15,29 @@ from numpy.typing import NDArray
 from bandit.arrays import BoolArray, FloatArray, count_true
 from bandit.compiled import CompiledScorer
 from bandit.context import Context, ContextValue, EncodedContext, is_unicode
-from bandit.context_columns import ContextColumns, columns_of
+from bandit.context_columns import ContextColumns
 from bandit.decision import Decision
 from bandit.decisions import Decisions, Requests
 from bandit.draw import draw_many, positions_of
 from bandit.eligibility import Eligibility
 from bandit.engine import LONGEST_ID, Engine, check_ids, require_zone
-from bandit.errors import InvalidContext, InvalidEstimates, InvalidExclusion, InvalidPmf, NoEligibleArm
+from bandit.errors import (
+    InvalidCandidates,
+    InvalidContext,
+    InvalidEstimates,
+    InvalidExclusion,
+    InvalidPmf,
+    NoEligibleArm,
+)
 from bandit.estimates import NO_ESTIMATES, Need
 from bandit.exclusion import Excluded, excluded_in
 from bandit.group import Group
+from bandit.many_contexts import encoded_contexts
 from bandit.many_states import ManyStates, tables_of
 from bandit.pmf import SUM_TOLERANCE
 from bandit.policy import Policy
+from bandit.product_candidates import ProductOffers
+from bandit.slot_columns import within_hours
 from bandit.wear_out import exposures_of
 
 MOST_NUMBERS = 2**19
@@ -44,7 +54,7 @@ def decide_many(engine: Engine, requests: Requests) -> Decisions:
 
     Raises:
         InvalidContext: as `Engine.decide`, for the first row that it would refuse.
-        InvalidExclusion, NoEligibleArm: the same.
+        InvalidExclusion, InvalidCandidates, NoEligibleArm: the same.
 
     Caution: pmfs equal those of `Engine.decide` but for the order of sums, by 1e-16 or so; where large tables score two
     best arms alike, the engine's own product of matrices may break the tie by that much, and this does not.
@@ -54,7 +64,7 @@ def decide_many(engine: Engine, requests: Requests) -> Decisions:
         return wave.decided_alone()
     try:
         return wave.decided()
-    except (InvalidContext, InvalidExclusion, NoEligibleArm):
+    except (InvalidContext, InvalidExclusion, InvalidCandidates, NoEligibleArm):
         # Row by row it is the first row's fault that is named, whichever was found first here.
         return wave.decided_alone()
 
@@ -81,7 +91,7 @@ class _Wave:
 
         Raises:
             InvalidContext: for a row that cannot be decided; perhaps not for the first.
-            InvalidExclusion, NoEligibleArm: the same.
+            InvalidExclusion, InvalidCandidates, NoEligibleArm: the same.
         """
         self._contexts, self._groups = self._encoded(), self._sorted()
         for group in Group:
@@ -129,6 +139,9 @@ class _Wave:
                 context._replace(excluded=excluded_in(campaign.dimensions, exclude)) if exclude else context
                 for context, exclude in zip(contexts, asked.exclude, strict=True)
             ]
+        contexts = self._offered_products(contexts)
+        if campaign.send_slots:
+            contexts = within_hours(contexts, campaign.send_slots, asked.at)
         if spec is None or asked.pasts is None:
             return contexts
         return [
@@ -136,16 +149,19 @@ class _Wave:
             for context, past, at in zip(contexts, asked.pasts, asked.at, strict=True)
         ]
 
+    def _offered_products(self, contexts: Sequence[EncodedContext]) -> Sequence[EncodedContext]:
+        """Contexts in which all products are out that are not on offer to the customer."""
+        offers, given = ProductOffers(self._engine.campaign.dimensions), self._requests.candidates
+        if not offers and not (given and any(given)):
+            return contexts
+        return [
+            context._replace(excluded=offers.out(context.values, context.excluded, given[row] if given else None))
+            for row, context in enumerate(contexts)
+        ]
+
     def _fields(self) -> Sequence[EncodedContext]:
         """Contexts without what was sent before."""
-        encode, given = self._engine.campaign.schema.encode, self._requests.contexts
-        if isinstance(given, ContextColumns):
-            return given
-        plain = [context for context in given if isinstance(context, Context)]
-        together = columns_of(self._engine.campaign.schema, plain) if len(plain) == len(given) else None
-        if together is not None:
-            return together
-        return [context if isinstance(context, EncodedContext) else encode(context) for context in given]
+        return encoded_contexts(self._engine.campaign, self._requests.contexts, self._requests.at)
 
     def _sorted(self) -> list[Group]:
         """Each customer's group."""
@@ -210,7 +226,8 @@ class _Wave:
         if not isinstance(contexts, ContextColumns):
             return [context.values for context in contexts], [context.excluded for context in contexts]
         has_rules = any(arm.when for dimension in self._engine.campaign.dimensions for arm in dimension.arms)
-        return contexts.values() if has_rules else [{}] * len(contexts), [()] * len(contexts)
+        values = contexts.values() if has_rules else [{}] * len(contexts)
+        return values, contexts.excluded.rows() if contexts.excluded else [()] * len(contexts)
 
     def _decide_alone(self, rows: _Rows) -> None:
         for row in rows.tolist():
@@ -220,11 +237,12 @@ class _Wave:
         asked, given = self._requests, self._requests.contexts[row]
         return self._engine.decide(
             asked.customer_ids[row],
-            Context(given.values) if isinstance(given, EncodedContext) else given,
+            Context(self._engine.campaign.given_of(given.values)) if isinstance(given, EncodedContext) else given,
             decision_id=asked.decision_ids[row],
             at=asked.at[row],
             past=asked.pasts[row] if asked.pasts is not None else None,
             exclude=asked.exclude[row] if asked.exclude is not None else None,
+            candidates=asked.candidates[row] if asked.candidates is not None else None,
         )
 
     def _take(self, row: int, decision: Decision) -> None:

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
-from bandit.context import Context, ContextValue, EncodedContext
-from bandit.context_columns import ContextColumns
+from bandit.context import Context, EncodedContext
 from bandit.decision import Decision, Pick
 from bandit.draw import customer_key
 from bandit.errors import InvalidContext
 from bandit.exclusion import Excludes
 from bandit.group import Group
 from bandit.pmf import Pmf
+from bandit.product_candidates import Candidates
+from bandit.slot_columns import named_in, slot_times
 from bandit.wear_out import PastSend
 
 PlainRow = tuple[tuple[int, ...], tuple[float, ...], tuple[tuple[float, ...], ...]]
@@ -32,11 +33,13 @@ class Requests:
 
     Args:
         customer_ids: who. A customer who comes twice is decided for as if neither send had gone out yet.
-        contexts: what is known about them; one that the campaign's schema has encoded before is not encoded again.
+        contexts: what is known about them; one that the campaign's schema has encoded before is not encoded again, but for what is made of
+            the time.
         decision_ids: new for every send.
         at: the times of the decisions, each with a zone.
         pasts: earlier sends to each customer, where the campaign has a `[wear_out]` table; None where it has none.
         exclude: arms that may not be used for each of them; None where nobody excludes anything.
+        candidates: the products of each of them; None where nobody has any.
 
     Raises:
         InvalidContext: if there is not one of each for every send.
@@ -48,14 +51,16 @@ class Requests:
     at: Sequence[datetime]
     pasts: Sequence[Sequence[PastSend]] | None = None
     exclude: Sequence[Excludes] | None = None
+    candidates: Sequence[Candidates] | None = None
 
     def __post_init__(self) -> None:
-        parts = (self.customer_ids, self.contexts, self.decision_ids, self.at, self.pasts, self.exclude)
+        once = (self.customer_ids, self.contexts, self.decision_ids, self.at)
+        parts = (*once, self.pasts, self.exclude, self.candidates)
         lengths = [len(part) for part in parts if part is not None]
         if len(set(lengths)) > 1:
             raise InvalidContext(
-                f"{lengths} customers, contexts, decision ids, times, pasts and exclusions: give as many of each, or it would be "
-                "guessed what belongs to whom."
+                f"{lengths} customers, contexts, decision ids, times, pasts, exclusions and candidates: give as many of "
+                "each, or it would be guessed what belongs to whom."
             )
 
     def __len__(self) -> int:
@@ -105,7 +110,7 @@ class Decisions:
 
     def send_ats(self) -> list[datetime | None]:
         """When each message may go out, in UTC; None for at once."""
-        return send_ats(self.campaign, self.contexts, self.requests.at)
+        return send_ats(self.campaign, self.contexts, self.requests.at, self.picks)
 
     def decision(self, row: int) -> Decision:
         """One row as `Engine.decide` would have returned it."""
@@ -125,7 +130,9 @@ class Decisions:
             self.fallbacks[row],
             None if math.isnan(estimate) else estimate,
             asked.at[row].astimezone(UTC),
-            self.campaign.send_at(self.contexts[row].values, asked.at[row]),
+            self.campaign.send_at(
+                self.contexts[row].values, asked.at[row], {pick.dimension: pick.arm for pick in picks}
+            ),
             candidate=self.candidates[row],
             exposures=self.contexts[row].exposures,
             excluded=self.contexts[row].excluded,
@@ -137,28 +144,36 @@ class Decisions:
         return Pick(dimension.name, dimension.ids[arm], pmf[arm], Pmf(dimension.ids, tuple(pmf)))
 
 
-def send_ats(campaign: Campaign, contexts: Sequence[EncodedContext], at: Sequence[datetime]) -> list[datetime | None]:
-    """When messages decided at these times may go out, in UTC; None for at once; see `Campaign.send_at`.
+def send_ats(
+    campaign: Campaign, contexts: Sequence[EncodedContext], at: Sequence[datetime], picks: NDArray[np.int64]
+) -> list[datetime | None]:
+    """When messages decided at these times go out, in UTC; None for at once, or for none; see `Campaign.send_at`.
 
     Args:
-        campaign: with its quiet hours.
+        campaign: with its send slots and quiet hours.
         contexts: one a message.
         at: time of each decision.
+        picks: shape (n, n_dimensions).
     """
-    limits = campaign.limits
+    limits, slots = campaign.limits, campaign.send_slots
     quiet_hours = limits.quiet_hours if limits else None
-    if limits is None or quiet_hours is None:
+    found: list[datetime | None]
+    if slots is not None:
+        times = slot_times(slots, contexts, at)
+        arms = picks[:, slots.dimension].tolist()
+        found = [one.send_at[arm] for one, arm in zip(times, arms, strict=True)]
+    elif limits is None or quiet_hours is None:
         return [None] * len(contexts)
-    pairs = list(zip(_named(contexts, quiet_hours.zone), at, strict=True))
-    found = {
-        (name, one): limits.send_at({quiet_hours.zone: name}, one, home=campaign.timezone) for name, one in set(pairs)
-    }
-    return [found[pair] for pair in pairs]
+    else:
+        pairs = list(zip(named_in(contexts, quiet_hours.zone), at, strict=True))
+        home, zone = campaign.timezone, quiet_hours.zone
+        known = {(name, one): limits.send_at({zone: name}, one, home=home) for name, one in set(pairs)}
+        found = [known[pair] for pair in pairs]
+    silent = sends_nothing(campaign, picks)
+    return [None if nothing else one for one, nothing in zip(found, silent, strict=True)] if any(silent) else found
 
 
-def _named(contexts: Sequence[EncodedContext], field: str) -> list[ContextValue]:
-    """What each context says in one field; None where there is no such field."""
-    if isinstance(contexts, ContextColumns):
-        column = next((one for one in contexts.columns if one.name == field), None)
-        return [column.values[place] for place in column.places.tolist()] if column else [None] * len(contexts)
-    return [context.values.get(field) for context in contexts]
+def sends_nothing(campaign: Campaign, picks: NDArray[np.int64]) -> list[bool]:
+    """Which choices end without a message; see `Campaign.sends_nothing`."""
+    silent = [arm.no_send for arm in campaign.dimensions[-1].arms]
+    return [silent[pick] for pick in picks[:, -1].tolist()] if any(silent) else [False] * len(picks)

@@ -15,6 +15,8 @@ from bandit.dimension import Arm, Dimension
 from bandit.errors import NoEligibleArm
 from bandit.exclusion import BY_CALLER, Excluded
 
+MOST_SHOWN = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Removal:
@@ -53,8 +55,13 @@ class Eligibility:
         Raises:
             NoEligibleArm: naming the rule that removed each arm.
         """
-        if not (self._ruled[dimension] or excluded):
-            return self._all[dimension]
+        if not self._ruled[dimension]:
+            if not excluded:
+                return self._all[dimension]
+            kept_out = _kept_out(dimension, excluded)
+            offered = tuple([one for one in self._all[dimension] if one not in kept_out])
+            if offered:
+                return offered
         removals = self.removals(dimension, context, picks, excluded)
         removed = {removal.arm for removal in removals}
         ids = self._dimensions[dimension].ids
@@ -83,8 +90,10 @@ class Eligibility:
         Raises:
             NoEligibleArm: for the first customer to whom rules leave nothing.
         """
-        if not (self._ruled[dimension] or any(excluded)):
-            return np.ones((len(contexts), len(self._all[dimension])), dtype=np.bool_)
+        if not self._ruled[dimension]:
+            kept_in = self._not_excluded(dimension, excluded)
+            if kept_in.any(axis=1).all():
+                return kept_in
         arms = self._dimensions[dimension].arms
         asked = sorted({name for arm in arms for name in arm.when})
         places = [
@@ -92,12 +101,28 @@ class Eligibility:
         ]
         found: dict[tuple[object, ...], BoolArray] = {}
         masks = []
+        # Hours take out dozens of arms, mostly the same object of many rows: each is hashed once.
+        same: dict[Collection[Excluded], int] = {}
+        numbers = {place: same.setdefault(one, len(same)) for place, one in {id(one): one for one in excluded}.items()}
         for context, earlier, kept_out in zip(contexts, picks[:, :dimension].tolist(), excluded, strict=True):
-            key = (*[context[name] for name in asked], *[earlier[d] for d in places], kept_out)
+            key = (*[context[name] for name in asked], *[earlier[d] for d in places], numbers[id(kept_out)])
             if key not in found:
                 found[key] = self.mask(dimension, context, earlier, kept_out)
             masks.append(found[key])
         return np.array(masks)
+
+    def _not_excluded(self, dimension: int, excluded: Sequence[Collection[Excluded]]) -> BoolArray:
+        """Masks of what callers left of a dimension without rules, shape (n, n_arms)."""
+        different = {id(one): one for one in excluded}
+        if 2 * len(different) < len(excluded):  # hours take out the same arms of many rows
+            places = {one: place for place, one in enumerate(different)}
+            masks = self._not_excluded(dimension, list(different.values()))
+            return masks[[places[id(one)] for one in excluded]]
+        masks = np.ones((len(excluded), len(self._all[dimension])), dtype=np.bool_)
+        for mask, kept_out in zip(masks, excluded, strict=True):
+            if kept_out:  # by position: there may be hundreds for each of thousands of customers
+                mask[[one[1] for one in kept_out if one[0] == dimension]] = False
+        return masks
 
     def mask(
         self,
@@ -160,7 +185,7 @@ class Eligibility:
 
 def _kept_out(dimension: int, excluded: Collection[Excluded]) -> dict[int, str]:
     """Positions of the arms of a dimension that are out of this decision, each with what took it out."""
-    return {one.arm: one.rule for one in excluded if one.dimension == dimension}
+    return {arm: rule for place, arm, rule in excluded if place == dimension}
 
 
 def _broken_rule(arm: Arm, context: Mapping[str, ContextValue], picked: Mapping[str, str]) -> str:
@@ -185,7 +210,9 @@ def _broken_requirement(arm: Arm, picked: Mapping[str, str]) -> str:
 
 
 def _nothing_left(dimension: Dimension, removals: Sequence[Removal]) -> str:
-    reasons = "; ".join(f"{removal.arm!r} by {removal.rule}" for removal in removals)
+    reasons = "; ".join(f"{removal.arm!r} by {removal.rule}" for removal in removals[:MOST_SHOWN])
+    if len(removals) > MOST_SHOWN:
+        reasons += f"; and {len(removals) - MOST_SHOWN} more"
     return (
         f"no arm of dimension {dimension.name!r} is eligible: {reasons}. "
         "A send needs one arm of each dimension: give this dimension an arm without rules, or widen one of these."

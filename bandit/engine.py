@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from bandit.campaign import Campaign
-from bandit.context import Context, EncodedContext, is_unicode
+from bandit.context import Context, ContextValue, EncodedContext, is_unicode
 from bandit.decision import Decision, Pick
-from bandit.draw import KeyedHmac, draw, key_under, keyed_hmac, position_of
+from bandit.draw import Hash, KeyedHmac, begun_position, draw, key_under, keyed_hmac, position_after, with_part
 from bandit.eligibility import Eligibility
 from bandit.errors import InvalidContext, InvalidEstimates, InvalidPmf, MismatchedPolicy
 from bandit.estimates import Need, Offer
@@ -21,6 +21,8 @@ from bandit.learner import Scorer
 from bandit.learners import learner_for
 from bandit.pmf import Pmf
 from bandit.policy import Policy
+from bandit.product_candidates import Candidates, ProductOffers
+from bandit.send_slots import SlotTimes, with_slots
 from bandit.wear_out import Exposure, PastSend, WearOut, exposures_of
 
 NO_SNAPSHOT = "no snapshot yet"
@@ -59,7 +61,9 @@ class Engine:
     served: Served | None = None
     unserved: str = NO_SNAPSHOT
     _eligibility: Eligibility = field(init=False, repr=False, compare=False)
+    _products: ProductOffers = field(init=False, repr=False, compare=False)
     _keyed: KeyedHmac = field(init=False, repr=False, compare=False)
+    _begun: Hash = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (0 < len(self.salt) <= 64 and self.secret):
@@ -69,7 +73,9 @@ class Engine:
         wears = self.campaign.wear_out is not None
         learner_for(self.campaign.learner, self.policies[Group.LEARNER].needs, wears=wears)
         object.__setattr__(self, "_eligibility", Eligibility(self.campaign.dimensions))
+        object.__setattr__(self, "_products", ProductOffers(self.campaign.dimensions))
         object.__setattr__(self, "_keyed", keyed_hmac(self.secret))
+        object.__setattr__(self, "_begun", begun_position(self.campaign.id, salt=self.salt))
 
     def serving(self, served: Served | None, *, unserved: str = NO_SNAPSHOT) -> Engine:
         """The same engine deciding from another snapshot, or from none for a reason."""
@@ -84,12 +90,14 @@ class Engine:
         at: datetime,
         past: Iterable[PastSend] | None = None,
         exclude: Excludes | None = None,
+        candidates: Candidates | None = None,
     ) -> Decision:
         """Choose one arm of each dimension for one send.
 
         Args:
             customer_id: who; decides the group, and is kept only as a key.
-            context: what is known about them; checked against the campaign's schema.
+            context: what is known about them; checked against the campaign's schema. Fields that the campaign makes of the
+                time are not given: they are made here, of `at`.
             decision_id: new for every send; the same id gives the same draw.
             at: the time of the decision, with a zone.
             past: earlier sends to this customer, where the campaign has a `[wear_out]` table; an empty list for somebody
@@ -97,20 +105,28 @@ class Engine:
             exclude: arms by dimension that may not be used for this send. They are removed before the draw, exactly as
                 rules remove arms; where that is the arm of a customer in the control group, one of those left is drawn
                 evenly, so that nobody drops out of the comparison.
+            candidates: the customer's products by dimension, best first, where the campaign makes arms per customer; one
+                without any is offered the popular ones. See `bandit.product_candidates`.
 
         Raises:
             InvalidContext: if something about the customer does not fit the schema, or what they got before is not given
                 though the campaign asks for it.
             InvalidExclusion: if an arm is excluded that the campaign does not have.
+            InvalidCandidates: if a candidate is named that the campaign does not have.
             NoEligibleArm: if rules leave a dimension empty; names each rule.
         """
         check_ids(customer_id, decision_id)
         require_zone(at)
-        encoded = self.campaign.schema.encode(context)
+        encoded = self.campaign.schema.encode(self.campaign.completed(context, at))
         if self.campaign.wear_out:
             encoded = encoded._replace(exposures=self._exposures(self.campaign.wear_out, past, at))
         if exclude:
             encoded = encoded._replace(excluded=excluded_in(self.campaign.dimensions, exclude))
+        if self._products or candidates:
+            encoded = encoded._replace(excluded=self._products.out(encoded.values, encoded.excluded, candidates))
+        times = self.campaign.send_slots.times(encoded.values, at) if self.campaign.send_slots else None
+        if times and times.excluded:
+            encoded = encoded._replace(excluded=with_slots(encoded.excluded, times.excluded))
         group = self.campaign.groups.group_of(customer_id, campaign=self.campaign.id, salt=self.salt)
         made = self._decide_for(group, encoded, decision_id)
         campaign = self.campaign
@@ -128,11 +144,25 @@ class Engine:
             made.fallback,
             made.estimate,
             at.astimezone(UTC),
-            campaign.send_at(encoded.values, at) if campaign.limits else None,
+            self._send_at(made.picks, encoded.values, at, times),
             candidate=made.candidate,
             exposures=encoded.exposures,
             excluded=encoded.excluded,
         )
+
+    def _send_at(
+        self, picks: Sequence[Pick], values: Mapping[str, ContextValue], at: datetime, times: SlotTimes | None
+    ) -> datetime | None:
+        """As `Campaign.send_at`, without asking again what each slot means."""
+        campaign = self.campaign
+        if times is not None and campaign.send_slots is not None:
+            # An arm that sends nothing, of this dimension or an earlier one, has no time.
+            pick = picks[campaign.send_slots.dimension]
+            send_at = times.send_at[campaign.dimensions[campaign.send_slots.dimension].index_of(pick.arm)]
+            return None if send_at is None or picks[-1].arm == campaign.silent else send_at
+        if campaign.limits is None:
+            return None
+        return campaign.send_at(values, at, {pick.dimension: pick.arm for pick in picks})
 
     def _exposures(self, spec: WearOut, past: Iterable[PastSend] | None, at: datetime) -> tuple[Exposure, ...]:
         if past is None:
@@ -165,12 +195,12 @@ class Engine:
         picks: list[Pick] = []
         propensity = 1.0
         estimate: float | None = None
-        last = len(self.campaign.dimensions) - 1
+        last, drawn = len(self.campaign.dimensions) - 1, with_part(self._begun, decision_id)
         for d, dimension in enumerate(self.campaign.dimensions):
             offered = self._eligibility.offered(d, context.values, positions, context.excluded)
             offer = scorer.offer(state, d, offered) if scorer else Offer(d, offered)
             pmf = Pmf(dimension.ids, _spread(policy.shares(offer), offered, len(dimension.ids)))
-            position = position_of(self.campaign.id, decision_id, dimension.name, salt=self.salt)
+            position = position_after(drawn, dimension.name)
             arm = draw(pmf.probabilities, position)
             if scorer and d < last:
                 state = scorer.after(state, d, arm)

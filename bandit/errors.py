@@ -4,6 +4,8 @@ EngineError                     catch this at the edge: every message says what,
 ├── InvalidCampaign             the campaign file has faults; carries all of them
 ├── InvalidContext              what was said about a customer does not fit the campaign's schema
 ├── InvalidExclusion            a caller excluded a dimension or an arm that the campaign does not have
+├── InvalidVariables            what is to be filled into texts is nothing that can be, or is declared nowhere
+├── InvalidCandidates           a customer's candidates name a dimension or a product that the campaign does not have
 ├── InvalidOutcome              an outcome of a type, time or id that cannot be counted
 ├── InvalidRanking              a ranking request, a reward or an event's id that cannot be used
 ├── InvalidPmf                  a policy returned something that is not a distribution; the engine falls back
@@ -18,6 +20,8 @@ EngineError                     catch this at the edge: every message says what,
 ├── ConflictingOutcome          the event_id was already used for another outcome
 ├── OptedOut                    the customer does not want to be mailed: nothing may be sent
 ├── UnknownErasure              no receipt of an erasure with that id
+├── UnusableCatalogue           a table of products, of events or of candidates that nothing can be made from
+├── UnusableEvents              an events table, or a customer's sums of one, from which no features can be made
 ├── UnusableLog                 rows from which no honest number can be made
 ├── BrokenSnapshot              bytes that are not the ones that were stored
 └── UnusableStore               the database file is not ours, or not of this campaign
@@ -54,6 +58,14 @@ class InvalidContext(EngineError):
 
 class InvalidExclusion(EngineError):
     """Arms excluded from a decision that the campaign does not have."""
+
+
+class InvalidVariables(EngineError):
+    """Variables that cannot be filled into the campaign's texts."""
+
+
+class InvalidCandidates(EngineError):
+    """Candidates that the campaign does not have, or does not offer."""
 
 
 class InvalidOutcome(EngineError):
@@ -110,6 +122,14 @@ class OptedOut(EngineError):
 
 class UnknownErasure(EngineError):
     """No receipt of an erasure with that id."""
+
+
+class UnusableCatalogue(EngineError):
+    """Products, events or candidates from which no offer can be made."""
+
+
+class UnusableEvents(EngineError):
+    """Events, or sums of them, from which no features can be made."""
 
 
 class UnusableLog(EngineError):

@@ -5,7 +5,7 @@ They are removed before the draw, as rules remove arms, and the decision keeps t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from bandit.dimension import Dimension
@@ -14,6 +14,9 @@ from bandit.fault import shown
 
 BY_CALLER = "excluded by the caller"
 """The rule that removed such an arm, in words."""
+WORTH_RANGES = 4
+MOST_ARMS = 100_000
+"""So many arms under one rule are written together."""
 
 
 class Excluded(NamedTuple):
@@ -49,7 +52,23 @@ def excluded_in(dimensions: Sequence[Dimension], exclude: Excludes) -> tuple[Exc
             if arm not in dimension:
                 raise InvalidExclusion(_unknown(f"arm {shown(arm)} of dimension {name!r}", dimension.ids))
             found.add(Excluded(places[name], dimension.index_of(arm)))
+    _require_an_end(dimensions, found)
     return tuple(sorted(found))
+
+
+def _require_an_end(dimensions: Sequence[Dimension], found: Collection[Excluded]) -> None:
+    """Refuse to keep out what alone is left where an earlier dimension may have ended the choice."""
+    may_end = None
+    for d, dimension in enumerate(dimensions):
+        if dimension.silent is None:
+            continue
+        if Excluded(d, dimension.index_of(dimension.silent)) not in found:
+            may_end = may_end or dimension
+        elif may_end is not None:
+            raise InvalidExclusion(
+                f"exclude names {dimension.silent!r} of {dimension.name!r}, which is all that is left after "
+                f"{may_end.name!r} has ended the choice. Exclude the arm that sends nothing there, too."
+            )
 
 
 def by_caller(excluded: Iterable[Excluded]) -> tuple[Excluded, ...]:
@@ -57,13 +76,69 @@ def by_caller(excluded: Iterable[Excluded]) -> tuple[Excluded, ...]:
     return tuple(one for one in excluded if one.rule == BY_CALLER)
 
 
-def written(excluded: Iterable[Excluded]) -> list[tuple[int, int] | tuple[int, int, str]]:
-    """As rows of the log keep them: the rule only where it was not the caller.
+Written = tuple[int, int] | tuple[int, int | str, str]
+"""A dimension, an arm or many of them as "0-6,8,10-499", and the rule where it was not the caller."""
+
+
+def written(excluded: Iterable[Excluded]) -> list[Written]:
+    """As rows of the log keep them: the rule only where it was not the caller, and many arms under one rule together.
 
     >>> written([Excluded(0, 1), Excluded(1, 0, "quiet hours")])
     [(0, 1), (1, 0, 'quiet hours')]
+    >>> written([Excluded(0, arm, "not a candidate") for arm in range(500) if arm not in {7, 9}])
+    [(0, '0-6,8,10-499', 'not a candidate')]
     """
-    return [(d, arm) if rule == BY_CALLER else (d, arm, rule) for d, arm, rule in excluded]
+    found: list[Written] = []
+    under: dict[tuple[int, str], list[int]] = {}
+    for d, arm, rule in excluded:
+        if rule == BY_CALLER:
+            found.append((d, arm))
+        else:
+            under.setdefault((d, rule), []).append(arm)
+    for (d, rule), arms in under.items():
+        if len(arms) < WORTH_RANGES:
+            found += [(d, arm, rule) for arm in arms]
+        else:
+            found.append((d, _ranges(arms), rule))
+    return found
+
+
+def unwritten(found: Iterable[Sequence[int | str]]) -> tuple[Excluded, ...]:
+    """What `written` made, in the order of dimensions and arms.
+
+    Raises:
+        ValueError: for anything else; positions are not held against a campaign.
+
+    >>> unwritten([[0, "2-3,5", "not a candidate"], [0, 4]])[2]
+    Excluded(dimension=0, arm=4, rule='excluded by the caller')
+    """
+    excluded: list[Excluded] = []
+    for d, arms, *rest in found:
+        rule = rest[0] if rest else BY_CALLER
+        if not isinstance(d, int) or not isinstance(rule, str) or len(rest) > 1:
+            raise ValueError(f"excluded arm {(d, arms, *rest)} cannot be")
+        places = _in_ranges(arms) if isinstance(arms, str) else (arms,)
+        excluded += [Excluded(d, arm, rule) for arm in places]
+    return tuple(sorted(excluded))
+
+
+def _ranges(places: Iterable[int]) -> str:
+    """Positions in rising order, those that follow each other as first-last."""
+    runs: list[list[int]] = []
+    for place in places:
+        if runs and place == runs[-1][1] + 1:
+            runs[-1][1] = place
+        else:
+            runs.append([place, place])
+    return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in runs)
+
+
+def _in_ranges(text: str) -> Iterator[int]:
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if int(last or first) >= MOST_ARMS:
+            raise ValueError(f"excluded arms {part} cannot be")
+        yield from range(int(first), int(last or first) + 1)
 
 
 def named(excluded: Iterable[Excluded], dimensions: Sequence[Dimension]) -> dict[str, list[str]]:

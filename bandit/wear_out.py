@@ -107,7 +107,8 @@ def exposures_of(
     Args:
         dimensions: of the campaign; arms and dimensions it does not have are passed over.
         spec: the window.
-        past: earlier sends in any order; those outside the window and those not before `at` do not count.
+        past: earlier sends in any order; those outside the window and those not before `at` do not count, nor do choices
+            that sent nothing.
         at: the time of the decision.
 
     Returns:
@@ -123,11 +124,14 @@ def exposures_of(
     """
     found: dict[tuple[int, int], tuple[float, int]] = {}
     places = [(d, dimension.name, dimension.places) for d, dimension in enumerate(dimensions)]
+    silent = [(dimension.name, dimension.silent) for dimension in dimensions if dimension.silent is not None]
     for send in past:
         age = at - send.at
         if not _NOTHING < age <= spec.window:
             continue
         days, choice = age / DAY, send.choice
+        if silent and any(choice.get(name) == arm for name, arm in silent):
+            continue
         for d, name, positions in places:
             arm = positions.get(choice.get(name, ""))
             if arm is not None:

@@ -24,6 +24,8 @@ from bandit.log import LoggedDecision, encoded_context
 from bandit.policy import Policy
 from evaluation.exposure_check import EarlierSend, exposure_problems
 from evaluation.retrace import retraced
+from evaluation.send_slot_check import send_slot_problems
+from evaluation.time_check import time_problems
 
 SUM_TOLERANCE = 1e-9
 RECOMPUTED_TOLERANCE = 1e-6
@@ -62,7 +64,9 @@ CHECKS = {
     "eligibility": "arms that rules removed have probability 0",
     "recomputed": "each pmf equals the one recomputed from the snapshot and policy named in the row, to 1e-6",
     "snapshot": "the bytes of each snapshot named are the ones that were stored",
+    "send slots": "hours were out of each decision as context and time say, and the message goes out at the hour picked",
     "exposures": "what the customer got before, as used, is what the log held",
+    "time": "what was made of the time is what each row's own time and zone say",
     "group": "each customer is in one group, and each row in a known one",
     "campaign": "each row names the content of this campaign",
 }
@@ -99,8 +103,9 @@ def verify_rows(rows: Iterable[LoggedDecision], by: Recomputation) -> dict[str, 
     Returns:
         every check by name, with its failures; nothing is raised for a bad row.
     """
-    asked = by.campaign.wear_out is not None
-    checks = {name: Check(name, means) for name, means in CHECKS.items() if asked or name != "exposures"}
+    campaign = by.campaign
+    asked = {"exposures": campaign.wear_out, "send slots": campaign.send_slots, "time": campaign.time}
+    checks = {name: Check(name, means) for name, means in CHECKS.items() if asked.get(name, name) is not None}
     verifier = _Verifier(by)
     for row in rows:
         for check in checks.values():
@@ -139,6 +144,9 @@ class _Verifier:
         yield from self._propensity_problems(row)
         yield from self._draw_problems(row)
         yield from self._exposure_problems(row)
+        if self._by.campaign.send_slots:
+            yield from (("send slots", problem) for problem in send_slot_problems(self._by.campaign, row))
+        yield from (("time", problem) for problem in time_problems(self._by.campaign, row))
         yield from self._recomputed_problems(row)
 
     def _shape_problem(self, row: LoggedDecision) -> str:

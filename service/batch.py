@@ -107,7 +107,7 @@ class _Batch:
             if not campaign.has_caps:
                 append_rows(connection, rows)
                 return []
-            refused = _refused(Caps(connection, campaign), rows)
+            refused = _refused(Caps(connection, campaign, lambda log_id: self._store.log(log_id).campaign), rows)
             append_rows(connection, rows.only(np.delete(np.arange(len(rows)), refused).tolist()) if refused else rows)
             return refused
 

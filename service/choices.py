@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from bandit.campaign import Campaign
-from bandit.decisions import Decisions
+from bandit.decisions import Decisions, sends_nothing
 from bandit.group import Group
 from service.rows_in_columns import joint_propensities
 from service.table_writer import TIME
+from service.usual_choice import Usual
 
 Cells = dict[str, list[Any]]
 """Cells of some rows by column."""
@@ -27,6 +28,8 @@ class Status(StrEnum):
     DECIDED = "decided"
     CAPPED = "capped"  # the customer has as many messages as allowed: no choice
     OPTED_OUT = "opted-out"  # the customer wants no mail: no choice
+    NO_SEND = "no-send"  # the choice is to send nothing
+    UNFILLED = "unfilled"  # a text misses a variable and has no default: decided, and not to be sent
     NO_CONSENT = "no-consent"  # business as usual, and nothing is stored of it
 
 
@@ -56,13 +59,23 @@ def chosen(decisions: Decisions) -> Cells:
         "group": [str(group) for group in decisions.groups],
         "propensity": joint_propensities(decisions.propensities).tolist(),
         "send_at": decisions.send_ats(),
-        "status": [Status.DECIDED.value] * len(decisions),
+        "status": statuses(decisions.campaign, decisions.picks),
     }
+    nothing = [status == Status.NO_SEND for status in cells["status"]]
     for dimension, column in zip(decisions.campaign.dimensions, picks, strict=True):
         texts = [arm.text for arm in dimension.arms]
         cells[f"arm.{dimension.name}"] = [dimension.ids[pick] for pick in column]
-        cells[f"text.{dimension.name}"] = [texts[pick] for pick in column]
+        cells[f"text.{dimension.name}"] = [
+            "" if silent else texts[pick] for pick, silent in zip(column, nothing, strict=True)
+        ]
     return cells
+
+
+def statuses(campaign: Campaign, picks: NDArray[np.int64]) -> list[str]:
+    """What became of rows that were decided; picks have the shape (n, n_dimensions)."""
+    if campaign.silent is None:
+        return [Status.DECIDED.value] * len(picks)
+    return [Status.NO_SEND.value if nothing else Status.DECIDED.value for nothing in sends_nothing(campaign, picks)]
 
 
 def unchosen(
@@ -70,18 +83,23 @@ def unchosen(
     customer_ids: Sequence[str],
     status: Status,
     campaign: Campaign,
-    *,
-    send_ats: Sequence[datetime | None] = (),
+    usual: Sequence[Usual] = (),
 ) -> Cells:
     """Rows that nothing was decided for; who did not consent gets business as usual all the same, outside quiet hours."""
-    n, usual = len(decision_ids), campaign.groups.control_choice if status is Status.NO_CONSENT else {}
+    n = len(decision_ids)
     cells: Cells = {name: [None] * n for name in choices_schema(campaign).names}
     cells |= {"decision_id": list(decision_ids), "customer_id": list(customer_ids), "status": [status.value] * n}
     if usual:
-        cells |= {"group": [Group.CONTROL.value] * n, "propensity": [1.0] * n, "send_at": list(send_ats)}
+        cells |= {
+            "group": [Group.CONTROL.value] * n,
+            "propensity": [1.0] * n,
+            "send_at": [one.send_at for one in usual],
+        }
     for dimension in campaign.dimensions if usual else ():
-        arm = dimension.arms[dimension.index_of(usual[dimension.name])]
-        cells |= {f"arm.{dimension.name}": [arm.id] * n, f"text.{dimension.name}": [arm.text] * n}
+        arms = [dimension.arms[dimension.index_of(one.choice[dimension.name])] for one in usual]
+        silent = [campaign.sends_nothing(one.choice) for one in usual]
+        cells[f"arm.{dimension.name}"] = [arm.id for arm in arms]
+        cells[f"text.{dimension.name}"] = ["" if no else arm.text for arm, no in zip(arms, silent, strict=True)]
     return cells
 
 

@@ -16,6 +16,8 @@ COMMANDS: Final = (
     "demo",
     "serve",
     "decide",
+    "profile",
+    "products",
     "record",
     "learn",
     "export",

@@ -24,6 +24,7 @@ from service.customer_keys import read_customer_keys
 from service.deciding import Request, stored_decision
 from service.opt_outs import find_opt_out, rekey_opt_out
 from service.store import Log, Store
+from service.usual_choice import Usual, usual_choices
 
 NO_CONSENT = "no-consent"
 """Stands for the policy in an answer that nothing is stored of."""
@@ -84,14 +85,18 @@ class Consent:
         found = find_opt_out(self._store.reader(), request.customer_id, self._store.customer_keys)
         if found is not None:
             return Ruling(request, OptedOut(_refusal(request.decision_id, found.at, found.reason)))
+        return self.ruling_of_mailed(request, at)
+
+    def ruling_of_mailed(self, request: Request, at: datetime) -> Ruling | None:
+        """The same for somebody who did not opt out, and ids that were checked."""
         if not self._campaign.privacy.is_withheld(request.context.values):
             return None
-        used = self._campaign.schema.encode(request.context).values
+        used = self._campaign.schema.encode(self._campaign.completed(request.context, at))
         # A decision that was made with consent stands: what is sent under its id must be its choice, or nothing.
         stored_decision(self._store, self._log, request)
         _require_allowed(self._campaign, request)
-        send_at = self._campaign.send_at(used, at)
-        return Ruling(request, as_usual(self._campaign, request.decision_id, at, send_at))
+        (usual,) = usual_choices(self._campaign, [used], at)
+        return Ruling(request, as_usual(self._campaign, request.decision_id, at, usual))
 
     def count(self, connection: sqlite3.Connection, rulings: Sequence[Ruling], at: datetime) -> None:
         """Keep how many requests were answered so on this day, inside the caller's transaction."""
@@ -124,9 +129,9 @@ def _require_allowed(campaign: Campaign, request: Request) -> None:
             )
 
 
-def as_usual(campaign: Campaign, decision_id: str, at: datetime, send_at: datetime | None) -> Decision:
+def as_usual(campaign: Campaign, decision_id: str, at: datetime, usual: Usual) -> Decision:
     """The control choice as an answer: of no customer, from no context, and in no log; quiet hours are kept all the same."""
-    choice = campaign.groups.control_choice
+    choice = usual.choice
     picks = tuple(
         Pick(d.name, choice[d.name], 1.0, Pmf(d.ids, tuple(float(arm == choice[d.name]) for arm in d.ids)))
         for d in campaign.dimensions
@@ -145,7 +150,7 @@ def as_usual(campaign: Campaign, decision_id: str, at: datetime, send_at: dateti
         None,
         None,
         at.astimezone(UTC),
-        send_at,
+        usual.send_at,
     )
 
 

@@ -28,6 +28,8 @@ NAMES = (
     "m021_create_rankings",
     "m022_index_rankings_by_snapshot",
     "m023_add_n_done_to_batch_runs",
+    "m024_create_product_candidates",
+    "m025_create_customer_events",
 )
 """Every migration of service/migrations.py, in its order; a test holds the two together."""
 

@@ -91,6 +91,8 @@ def retire_keys(connection: sqlite3.Connection, before: datetime, at: datetime, 
             "--drop-opt-outs."
         )
     connection.execute(f"DELETE FROM {_AT_RISK}", (last,))  # noqa: S608 - a constant
+    for table in ("product_candidates", "customer_events", "customer_states"):
+        connection.execute(f"DELETE FROM {table} WHERE generation <= ?", (last,))  # noqa: S608 - of constants
     connection.executemany(
         "UPDATE customer_keys SET key = NULL, retired_at = ? WHERE generation = ?",
         [(stamp(at), generation) for (generation,) in found],

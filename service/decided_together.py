@@ -14,16 +14,20 @@ from bandit.decide_many import decide_many
 from bandit.decision import Decision
 from bandit.decisions import Requests
 from bandit.engine import check_ids
-from bandit.errors import ConflictingDecision, EngineError
+from bandit.errors import ConflictingDecision, EngineError, InvalidVariables
 from bandit.exclusion import excluded_in
 from bandit.log import LoggedDecision
+from bandit.product_candidates import check_candidates
 from bandit.wear_out import PastSend
 from service.consent import Consent, Ruling
 from service.deciding import Request, deferral, stored_decision
 from service.decisions_table import Row
 from service.past_sends import PastSends
+from service.product_table import KeptCandidates
+from service.profiled import profiled_now
 from service.schemas import DecisionRequest, read
 from service.serving import Serving
+from service.wording import NOTHING_GIVEN, Filling
 
 AT_ONCE = 500
 """Requests that are decided and committed together."""
@@ -42,26 +46,36 @@ class Asked:
         is_new: whether its id is one of our own, which nobody has used.
         explain: whether the answer is to say why.
         outcome: what became of it, once that is known.
+        filling: what is filled into the texts of its answer.
     """
 
     request: Request | None
     is_new: bool = False
     explain: bool = False
     outcome: Outcome | None = None
+    filling: Filling = NOTHING_GIVEN
 
 
 class _Ready:
     """A request that can be decided: checked, encoded, and with what the customer got before."""
 
-    __slots__ = ("asked", "at", "encoded", "past", "request", "seen")
+    __slots__ = ("asked", "at", "candidates", "encoded", "past", "request", "seen")
 
     def __init__(self, asked: Asked, request: Request, serving: Serving, at: datetime) -> None:
         check_ids(request.customer_id, request.decision_id)
-        self.encoded: EncodedContext = serving.log.campaign.schema.encode(request.context)
+        self.encoded: EncodedContext = _encoded(request, serving, at)
         excluded_in(serving.log.campaign.dimensions, request.exclude)
+        check_candidates(serving.log.campaign.dimensions, request.candidates)
         self.asked, self.request, self.at = asked, request, at
         self.past: list[PastSend] | None
+        self.candidates = KeptCandidates(serving.store, serving.log).of(request.customer_id, request.candidates)
         self.past, self.seen = PastSends(serving.store, serving.log).to(request.customer_id, at)
+
+
+def _encoded(request: Request, serving: Serving, at: datetime) -> EncodedContext:
+    campaign = serving.log.campaign
+    context = profiled_now(serving.store, serving.log, request.customer_id, request.context, at)
+    return campaign.schema.encode(campaign.completed(context, at))
 
 
 def asked_in(bodies: Sequence[bytes | msgspec.Raw], serving: Serving) -> list[Asked]:
@@ -70,13 +84,14 @@ def asked_in(bodies: Sequence[bytes | msgspec.Raw], serving: Serving) -> list[As
     for body in bodies:
         try:
             one = read(_decoder, bytes(body))
-        except msgspec.DecodeError as error:
+            filling = serving.wording.filling(one.variables, is_whole=one.render)
+        except (msgspec.DecodeError, InvalidVariables) as error:
             found.append(Asked(None, outcome=error))
             continue
         is_new = one.decision_id is None
         decision_id = serving.new_id() if one.decision_id is None else one.decision_id
-        request = Request(one.customer_id, Context(one.context), decision_id, one.exclude, one.deferred)
-        found.append(Asked(request, is_new, one.explain))
+        request = Request(one.customer_id, Context(one.context), decision_id, one.exclude, one.deferred, one.candidates)
+        found.append(Asked(request, is_new, one.explain, filling=filling))
     return found
 
 
@@ -156,6 +171,7 @@ def _decisions(ready: Sequence[_Ready], serving: Serving) -> list[Decision | Non
         [one.at for one in ready],
         [one.past or [] for one in ready] if serving.log.campaign.wear_out else None,
         [one.request.exclude for one in ready],
+        [one.candidates for one in ready],
     )
     engine = serving.engine
     try:
@@ -176,6 +192,7 @@ def _alone(one: _Ready, serving: Serving) -> Decision | None:
             at=one.at,
             past=one.past,
             exclude=request.exclude,
+            candidates=one.candidates,
         )
     except EngineError as error:
         one.asked.outcome = error

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from bandit.context import Context
 from bandit.decision import Decision
 from bandit.errors import ConflictingDecision
-from bandit.exclusion import Excludes, by_caller, excluded_in
+from bandit.exclusion import Excluded, Excludes, by_caller, excluded_in
 from bandit.log import LoggedDecision
+from bandit.product_candidates import NOT_A_CANDIDATE, NOT_POPULAR, Candidates, ProductOffers
 from service.settings import Settings
 from service.store import Log, Store
 
@@ -21,6 +23,7 @@ class Request:
     Attributes:
         customer_id, context, decision_id: of the send.
         exclude: arms by dimension that may not be used for it.
+        candidates: the customer's products by dimension, where they came with the request.
         is_deferred: whether the decision counts only once it is reported as sent.
     """
 
@@ -29,6 +32,7 @@ class Request:
     decision_id: str
     exclude: Excludes = field(default_factory=dict)
     is_deferred: bool = False
+    candidates: Candidates = field(default_factory=dict)
 
 
 def stored_decision(store: Store, log: Log, request: Request) -> LoggedDecision | None:
@@ -53,24 +57,44 @@ def _difference(found: LoggedDecision, request: Request, store: Store, log: Log)
     """In what a request differs from the one that a decision was made for; empty if in nothing."""
     if found.customer_key not in store.customer_keys.of(request.customer_id):
         return "for another customer"
-    if dict(found.context) != dict(log.campaign.schema.encode(request.context).values):
+    if not _is_same_context(found, request, log):
         return "for another context"
     if by_caller(found.excluded) != excluded_in(log.campaign.dimensions, request.exclude):
         return "with other arms excluded"
+    if not _are_same_candidates(found, request, log):
+        return "with other candidates"
     if found.deferred != request.is_deferred:
         return "deferred" if found.deferred else "to count at once, and not deferred"
     return ""
 
 
+def _is_same_context(found: LoggedDecision, request: Request, log: Log) -> bool:
+    """Whether the caller knew the same; what a profile filled in was not the caller's to know."""
+    before, now = dict(log.campaign.given_of(found.context)), dict(log.campaign.given(request.context))
+    if log.campaign.profile is None:
+        return before == now
+    return all(before[name] == now[name] for name in before.keys() & request.context.values.keys())
+
+
+def _are_same_candidates(found: LoggedDecision, request: Request, log: Log) -> bool:
+    """Whether the candidates that came with a request would put the same products on offer as stand in the row."""
+    if not any(request.candidates.values()):
+        return True
+    offers = ProductOffers(log.campaign.dimensions)
+    excluded = offers.out(found.context, by_caller(found.excluded), request.candidates)
+    asked = {d for d, dimension in enumerate(log.campaign.dimensions) if request.candidates.get(dimension.name)}
+    before, now = ({one for one in every if _is_offers(one, asked)} for every in (found.excluded, excluded))
+    return before == now
+
+
+def _is_offers(one: Excluded, dimensions: Container[int]) -> bool:
+    """Whether an arm was out because it is not among some products."""
+    return one.dimension in dimensions and one.rule in {NOT_A_CANDIDATE, NOT_POPULAR}
+
+
 def deferral(request: Request, settings: Settings) -> timedelta | None:
     """How long a decision waits to be reported as sent before it expires; None if it counts from now on."""
     return settings.pause("deferred_for") if request.is_deferred else None
-
-
-def texts_of(choice: dict[str, str], log: Log) -> dict[str, str]:
-    """The text of each chosen arm that has one, by dimension."""
-    arms = ((d.name, d.arms[d.index_of(choice[d.name])]) for d in log.campaign.dimensions)
-    return {name: arm.text for name, arm in arms if arm.text}
 
 
 def choice_of(decision: Decision | LoggedDecision, log: Log) -> dict[str, str]:

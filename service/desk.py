@@ -10,22 +10,26 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bandit.arm_text import Wording
 from bandit.campaign_file import read_campaign
 from bandit.context_columns import ContextColumns
 from bandit.decide_many import decide_many
-from bandit.decisions import Decisions, Requests, send_ats
+from bandit.decisions import Decisions, Requests
 from bandit.draw import customer_keys
 from bandit.errors import EngineError
 from bandit.privacy import Privacy
 from service.batch_runs import BatchRun, ids_in
 from service.choices import Status, chosen, merged, unchosen
 from service.engines import engine_from
+from service.filled_choices import filled
 from service.opt_outs import find_opted_out
 from service.past_sends import PastSends, Remembered
+from service.product_table import KeptCandidates
 from service.rows_in_columns import RowsInColumns, rows_in_columns
 from service.store import Log, Store
 from service.stored_rows import StoredRow, chosen_before, find_rows, require_same
 from service.user_table import CUSTOMER, DECISION, Columns, UserGroup
+from service.usual_choice import usual_choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ class Desk:
     def __init__(self, store: Store, log: Log, job: Job) -> None:
         self._store, self._log, self._job = store, log, job
         self._engine = engine_from(store, log, job.run.snapshot)
+        self._wording = Wording.of(log.campaign)
 
     def decide(self, batch: pa.RecordBatch, first: int, *, looking: bool) -> DecidedGroup:
         """Decide a group, but for rows that are stored already.
@@ -126,17 +131,19 @@ class Desk:
         before = self._stored(asked, [(place, stored[asked.decision_ids[place]]) for place in old])
         decisions, seen = self._decided(asked.only(new))
         no_mail, no_consent = asked.only(opted_out), asked.only(withheld)
-        quiet_until = send_ats(campaign, no_consent.contexts, [self._job.run.at] * len(withheld))
+        usual = usual_choices(campaign, no_consent.contexts, self._job.run.at) if len(withheld) else []
         choices = merged(
             batch.num_rows,
             [
                 (new.tolist(), chosen(decisions)),
                 (old, chosen_before(before, self._log)),
                 (opted_out.tolist(), unchosen(*no_mail.ids, Status.OPTED_OUT, campaign)),
-                (withheld.tolist(), unchosen(*no_consent.ids, Status.NO_CONSENT, campaign, send_ats=quiet_until)),
+                (withheld.tolist(), unchosen(*no_consent.ids, Status.NO_CONSENT, campaign, usual)),
             ],
             campaign,
         )
+        names, columns = [d.name for d in campaign.dimensions], list(self._job.columns.variables)
+        choices = filled(choices, names, self._wording, asked.contexts, batch.select(columns))
         rows = rows_in_columns(decisions, self._log, seen)
         return DecidedGroup(rows, new, choices, no_mail.customer_ids, len(withheld))
 
@@ -168,14 +175,15 @@ class Desk:
     def _stored(self, asked: _Asked, rows: list[tuple[int, StoredRow]]) -> list[tuple[StoredRow, str]]:
         """Stored rows of a group with their customers, held against what is asked."""
         for place, row in rows:
-            require_same(self._store, row, asked.customer_ids[place], asked.contexts[place].values)
+            require_same(self._store, self._log, row, asked.customer_ids[place], asked.contexts[place].values)
         return [(row, asked.customer_ids[place]) for place, row in rows]
 
     def _decided(self, asked: _Asked) -> tuple[Decisions, list[int | None]]:
         at = [self._job.run.at] * len(asked.decision_ids)
         before = self._before(asked.customer_ids, self._job.run.at)
         pasts = [one.sends or [] for one in before] if self._log.campaign.wear_out else None
-        requests = Requests(asked.customer_ids, asked.contexts, asked.decision_ids, at, pasts)
+        candidates = KeptCandidates(self._store, self._log).of_many(asked.customer_ids)
+        requests = Requests(asked.customer_ids, asked.contexts, asked.decision_ids, at, pasts, candidates=candidates)
         try:
             return decide_many(self._engine, requests), [one.seen for one in before]
         except EngineError as error:
@@ -193,8 +201,14 @@ class Desk:
         for row, customer_id in enumerate(requests.customer_ids):
             past = requests.pasts[row] if requests.pasts is not None else None
             context, decision_id = requests.contexts[row], requests.decision_ids[row]
+            mine = None if requests.candidates is None else [requests.candidates[row]]
             alone = Requests(
-                [customer_id], [context], [decision_id], [requests.at[row]], None if past is None else [past]
+                [customer_id],
+                [context],
+                [decision_id],
+                [requests.at[row]],
+                None if past is None else [past],
+                candidates=mine,
             )
             try:
                 decide_many(self._engine, alone)

@@ -13,9 +13,11 @@ from typing import NamedTuple, TypeVar
 from bandit.group import Group
 from bandit.reward import State
 from service.clock import NewId
+from service.customer_events import erase_events, erase_old_customer_events
 from service.customer_keys import read_customer_keys
 from service.erased_sums import ErasedRow, add_sums
 from service.erasure import Erasure, Link, Reason, Removed, add_erasure
+from service.product_table import erase_candidates
 from service.rows import stamp
 from service.store import Log, Store
 from service.webhooks.digest import digest
@@ -120,7 +122,8 @@ def erase_expired(
     if _has_old_events(store.reader(), before):
         order = Order(new_id(), at, Reason.RETENTION, before)
         receipts.append(store.write(lambda connection: erase_old_events(connection, order, before, store.receipts_key)))
-    if receipts:
+    had_events = store.write(lambda connection: erase_old_customer_events(connection, before))
+    if receipts or had_events:
         store.wipe()
     return receipts
 
@@ -190,6 +193,9 @@ class _Erasing:
         keys = () if self.customer_id is None else read_customer_keys(connection).of(self.customer_id)
         newer = seqs_by_key(connection, keys, after=self.seen).values()
         seqs = {*self.seqs, *(seq for found in newer for seq in found)}
+        if keys:
+            erase_candidates(connection, keys)
+            erase_events(connection, keys)
         return erase_rows(connection, sorted(seqs), self.order, self.key)
 
 

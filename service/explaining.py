@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from bandit.campaign import Campaign
 from bandit.engine import Served
 from bandit.errors import BrokenSnapshot, EngineError
 from bandit.explanation import Predictor, StageReason, explain
 from bandit.group import Group
 from bandit.learner import Scorer
 from bandit.log import LoggedDecision, encoded_context
+from bandit.slot_reason import slot_reasons
 from service.engines import served_by
 from service.store import Log, Store
 
@@ -52,7 +54,7 @@ class Explainer:
         pairs = zip(stages, campaign.dimensions, row.pmfs, strict=True)
         return {
             "note": note,
-            "dimensions": [_stage(stage, dict(zip(d.ids, pmf, strict=True))) for stage, d, pmf in pairs],
+            "dimensions": [_stage(stage, dict(zip(d.ids, pmf, strict=True)), row, campaign) for stage, d, pmf in pairs],
         }
 
     def _who_decided(self, row: LoggedDecision, served: Served | None) -> tuple[Scorer[Any] | None, str | None]:
@@ -72,7 +74,12 @@ class Explainer:
         return served_by(self._store, self._log, snapshot).scorer
 
 
-def _stage(stage: StageReason, pmf: dict[str, float]) -> dict[str, object]:
+def _stage(stage: StageReason, pmf: dict[str, float], row: LoggedDecision, campaign: Campaign) -> dict[str, object]:
+    slots = campaign.send_slots
+    says_when = slots is not None and campaign.dimensions[slots.dimension].name == stage.dimension
+    hours = (
+        slot_reasons(campaign, row.context, row.decided_at, stage.eligible, stage.estimates, pmf) if says_when else []
+    )
     return {
         "dimension": stage.dimension,
         "arm": stage.arm,
@@ -81,6 +88,7 @@ def _stage(stage: StageReason, pmf: dict[str, float]) -> dict[str, object]:
         "estimates": stage.estimates,
         "pmf": pmf,
         "features": _features(stage.predictors) if stage.predictors else None,
+        "send_slots": [one._asdict() for one in hours] if says_when else None,
     }
 
 

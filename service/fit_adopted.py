@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 
 from bandit.campaign import Campaign
+from bandit.context import Context, ContextValue
 from bandit.dimension import Dimension
 from bandit.errors import UnusableLog
 from simulator.fit_rows import FitRows
@@ -27,7 +29,8 @@ def adopted(rows: FitRows, campaign: Campaign) -> tuple[FitRows, Campaign]:
         campaign: to be rehearsed.
 
     Returns:
-        Its contexts hold what the campaign declares, None where the log does not say.
+        Its contexts hold what the campaign declares, None where the log does not say, and what it makes of the time, where the
+        log says when.
 
     Raises:
         UnusableLog: if the log has other dimensions, or arms of one that the campaign lacks, or the other way round.
@@ -37,18 +40,26 @@ def adopted(rows: FitRows, campaign: Campaign) -> tuple[FitRows, Campaign]:
         np.array([dimension.index_of(arm) for arm in arms[dimension.name]], dtype=np.int64)
         for dimension in campaign.dimensions
     ]
-    names = [item.name for item in campaign.schema.fields]
     moved = replace(
         rows,
         choices=ChoiceGrid({dimension.name: dimension.ids for dimension in campaign.dimensions}),
         picks=np.stack([place[rows.picks[:, d]] for d, place in enumerate(places)], axis=1),
-        contexts=[{name: context.get(name) for name in names} for context in rows.contexts],
+        contexts=_contexts(rows, campaign),
     )
     if set(rows.types) == set(campaign.reward.types):
         worths = tuple(campaign.reward.events[name] for name in rows.types)
         return replace(moved, worths=worths), campaign
     events = dict(zip(rows.types, rows.worths, strict=True))
     return moved, replace(campaign, reward=replace(campaign.reward, events=events))
+
+
+def _contexts(rows: FitRows, campaign: Campaign) -> list[Mapping[str, ContextValue]]:
+    names = [item.name for item in campaign.declared.fields]
+    contexts = [Context({name: context.get(name) for name in names}) for context in rows.contexts]
+    if campaign.time is None or rows.at is None:
+        return [context.values for context in contexts]
+    moments = [rows.start + timedelta(hours=hours) for hours in rows.at.tolist()]
+    return [campaign.completed(context, at).values for context, at in zip(contexts, moments, strict=True)]
 
 
 def _by_dimension(grid: ChoiceGrid, campaign: Campaign) -> Mapping[str, tuple[str, ...]]:

@@ -326,3 +326,51 @@ def m022_index_rankings_by_snapshot(db: Database) -> None:
 def m023_add_n_done_to_batch_runs(db: Database) -> None:
     """How far a run has come, so that those of whom nothing is stored are counted once, however often it was killed."""
     db.execute("ALTER TABLE batch_runs ADD COLUMN n_done INTEGER NOT NULL DEFAULT 0")
+
+
+@migrations()
+def m024_create_product_candidates(db: Database) -> None:
+    """What products each customer may be offered, best first, as `manyarm products --load` brought them.
+
+    `generation` is of the key that customer_key was made with.
+    """
+    db.execute(
+        """
+        CREATE TABLE product_candidates (
+            campaign TEXT NOT NULL, dimension TEXT NOT NULL, customer_key TEXT NOT NULL, products TEXT NOT NULL,
+            loaded_at TEXT NOT NULL, generation INTEGER NOT NULL,
+            PRIMARY KEY (campaign, customer_key, dimension)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE INDEX product_candidates_customer ON product_candidates(customer_key)")
+
+
+@migrations()
+def m025_create_customer_events(db: Database) -> None:
+    """What customers did, as it was reported, and the sums that features are made of; both under the customer's key.
+
+    Sums can be made again from the events, so a changed `[profile]` loses nothing. `generation` is of the key that
+    customer_key was made with. A population is what customers with few events are drawn towards.
+    """
+    db.execute(
+        """
+        CREATE TABLE customer_events (
+            customer_key TEXT NOT NULL, event_id TEXT NOT NULL, at TEXT NOT NULL, body TEXT NOT NULL,
+            received_at TEXT NOT NULL, generation INTEGER NOT NULL,
+            PRIMARY KEY (customer_key, event_id)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE INDEX customer_events_received ON customer_events(received_at)")
+    db.execute(
+        """
+        CREATE TABLE customer_states (
+            customer_key TEXT NOT NULL, made_by TEXT NOT NULL, state BLOB NOT NULL, generation INTEGER NOT NULL,
+            PRIMARY KEY (customer_key, made_by)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute(
+        "CREATE TABLE populations (made_by TEXT PRIMARY KEY, body BLOB NOT NULL, fitted_at TEXT NOT NULL) STRICT, WITHOUT ROWID"
+    )

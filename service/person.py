@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TypedDict
 
 from bandit.log import LoggedDecision
+from service.customer_events import events_of_person
 from service.decisions_table import readable
 from service.erasing import seqs_by_key
 from service.opt_outs import find_opt_out
+from service.product_table import candidates_of_person
 from service.rows import READ
 from service.store import Log, Store
 
@@ -23,6 +25,8 @@ class Person(TypedDict):
 
     customer_id: str
     opted_out: dict[str, str] | None
+    product_candidates: list[Mapping[str, object]]
+    events: list[Mapping[str, object]]
     decisions: list[dict[str, object]]
 
 
@@ -34,14 +38,16 @@ def person_document(store: Store, customer_id: str) -> Person:
         customer_id: as it was given to decide.
     """
     store.reload_keys()
-    store.reload_keys()
     reader = store.reader()
-    rows = seqs_by_key(reader, store.customer_keys.of(customer_id))
+    keys = store.customer_keys.of(customer_id)
+    rows = seqs_by_key(reader, keys)
     seqs = sorted(seq for found in rows.values() for seq in found)
     found = find_opt_out(reader, customer_id, store.customer_keys)
     return {
         "customer_id": customer_id,
         "opted_out": None if found is None else {"at": found.at, "reason": found.reason},
+        "product_candidates": candidates_of_person(reader, keys),
+        "events": events_of_person(reader, keys),
         "decisions": list(_decisions(reader, {log.log_id: log for log in store.logs()}, seqs)),
     }
 

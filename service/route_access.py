@@ -39,6 +39,7 @@ ACCESS: Mapping[tuple[str, str], Needed] = MappingProxyType(
         ("POST", "/personalizer/v1.0/events/{event_id:path}/reward"): Scope.RECORD,
         ("POST", "/personalizer/v1.0/events/{event_id:path}/activate"): Scope.RECORD,
         ("POST", "/v1/customers/{customer_id:path}/opt-out"): Scope.RECORD,
+        ("POST", "/v1/customers/{customer_id:path}/events"): Scope.RECORD,
         ("GET", "/v1/customers/{customer_id:path}"): Scope.ADMIN,
         ("DELETE", "/v1/customers/{customer_id:path}"): Scope.ADMIN,
         ("GET", "/v1/campaigns/{campaign}/snapshots"): Scope.ADMIN,

@@ -14,9 +14,10 @@ import numpy as np
 from bandit.campaign import Campaign
 from bandit.decision import Decision
 from bandit.errors import UnusableLog
-from bandit.exclusion import Excluded, written
+from bandit.exclusion import Excluded, unwritten, written
 from bandit.log import LoggedDecision
 from bandit.wear_out import Exposure
+from service.product_pmf import pmf_bytes, probabilities_in
 
 DECIDED = (
     "log_id", "decision_id", "customer_key", '"group"', "context", "arms", "propensities", "pmf", "propensity",
@@ -44,7 +45,7 @@ def stamp(moment: datetime) -> str:
     >>> stamp(datetime(2026, 11, 22, 9, tzinfo=UTC))
     '2026-11-22T09:00:00.000000+00:00'
     """
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat(timespec="microseconds")
 
 
 def moment_of(text: str | None) -> datetime | None:
@@ -63,7 +64,7 @@ def decided_values(decision: Decision, *, log_id: int, seen: int | None, deferre
         _json(decision.context),
         _json([pick.arm for pick in picks]),
         _json([pick.propensity for pick in picks]),
-        np.array([p for pick in picks for p in pick.pmf.probabilities]).tobytes(),
+        pmf_bytes(np.array([p for pick in picks for p in pick.pmf.probabilities])),
         decision.propensity,
         decision.policy,
         decision.snapshot,
@@ -132,7 +133,7 @@ def logged_of(row: Sequence[Any], campaign: Campaign) -> LoggedDecision:
 
 
 def _logged_of(values: dict[str, Any], campaign: Campaign) -> LoggedDecision:
-    flat = np.frombuffer(values["pmf"]).tolist()
+    flat = probabilities_in(values["pmf"], sum(campaign.sizes)).tolist()
     pmfs, start = [], 0
     for size in campaign.sizes:
         pmfs.append(tuple(flat[start : start + size]))
@@ -181,7 +182,7 @@ def _excluded(text: str | None, campaign: Campaign) -> tuple[Excluded, ...]:
     """Excluded arms as they were written."""
     if text is None:
         return ()
-    found, sizes = msgspec.json.decode(text, type=tuple[Excluded, ...]), campaign.sizes
+    found, sizes = unwritten(msgspec.json.decode(text, type=list[list[int | str]])), campaign.sizes
     for d, arm, _ in found:
         if not (0 <= d < len(sizes) and 0 <= arm < sizes[d]):
             raise ValueError(f"excluded arm {(d, arm)} cannot be")

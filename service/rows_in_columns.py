@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from bandit.arrays import FloatArray
 from bandit.context import EncodedContext
@@ -23,6 +22,7 @@ from bandit.errors import ConflictingDecision
 from bandit.exclusion import written
 from bandit.group import Group
 from bandit.reward import State
+from service.product_pmf import pmf_rows
 from service.rows import DECIDED, DecidedValues, covered_by, linked, stamp
 from service.store import Log
 
@@ -81,7 +81,7 @@ def rows_in_columns(decisions: Decisions, log: Log, seen: Sequence[int | None]) 
         "context": _contexts(decisions.contexts),
         "arms": _arms(decisions),
         "propensities": _lists(decisions.propensities),
-        "pmf": _slices(np.concatenate(decisions.pmfs, axis=1)),
+        "pmf": pmf_rows(np.concatenate(decisions.pmfs, axis=1)),
         "propensity": joint_propensities(decisions.propensities).tolist(),
         "policy": decisions.policies,
         "snapshot": decisions.snapshots,
@@ -92,7 +92,7 @@ def rows_in_columns(decisions: Decisions, log: Log, seen: Sequence[int | None]) 
         "candidate": decisions.candidates,
         "exposures": _listed(decisions.contexts, attrgetter("exposures")),
         "seen": seen,
-        "excluded": _listed(decisions.contexts, lambda context: written(context.excluded)),
+        "excluded": _excluded(decisions.contexts),
         "deferred": [None] * n,
     }
     covered = covered_by([columns[name] for name in DECIDED])
@@ -200,10 +200,12 @@ def _lists(numbers: FloatArray) -> list[str]:
     return [f"[{row}]" for row in whole[2:-2].split("],[")] if len(numbers) else []
 
 
-def _slices(pmfs: NDArray[np.float64]) -> list[bytes]:
-    """Each row's bytes."""
-    whole, width = np.ascontiguousarray(pmfs).tobytes(), pmfs.shape[1] * pmfs.itemsize
-    return [whole[start : start + width] for start in range(0, len(whole), width)]
+def _excluded(contexts: Sequence[EncodedContext]) -> list[str | None]:
+    """What was out of each decision, as JSON; of columns each different set is written once."""
+    if not isinstance(contexts, ContextColumns) or contexts.excluded is None:
+        return _listed(contexts, lambda context: written(context.excluded))
+    texts = [_json(written(one)) if one else None for one in contexts.excluded.values]
+    return [texts[place] for place in contexts.excluded.places.tolist()]
 
 
 def _listed(contexts: Sequence[EncodedContext], part: Callable[[EncodedContext], Sequence[object]]) -> list[str | None]:

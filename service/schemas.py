@@ -8,10 +8,14 @@ from typing import Any, TypeVar
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.content_schemas import ContentAnswer
+
 LONGEST_ID = 1000
 Body = TypeVar("Body")
 Known = str | float | bool | None
 """One thing known about a customer."""
+Variable = str | int | float | bool | None | list[str | int | float | bool | dict[str, str | int | float | bool | None]]
+"""What is filled into the texts of one message under a name."""
 
 
 class DecisionRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -21,8 +25,11 @@ class DecisionRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     context: dict[str, Known] = {}
     decision_id: str | None = None
     exclude: dict[str, list[str]] = {}
+    candidates: dict[str, list[str]] = {}
     deferred: bool = False
     explain: bool = False
+    variables: dict[str, Variable] = {}
+    render: bool = False
 
 
 class BatchRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -61,8 +68,19 @@ class DecisionBody(BaseModel):
     exclude: dict[str, list[str]] = Field(
         default_factory=dict, examples=[{}], description="Arms by dimension that may not be used for this send."
     )
+    candidates: dict[str, list[str]] = Field(
+        default_factory=dict,
+        examples=[{}],
+        description="This customer's products by dimension, best first; those that were loaded where you give none.",
+    )
     deferred: bool = Field(default=False, description="Count it only once it is reported as sent.")
     explain: bool = Field(default=False, description="Answer why, too.")
+    variables: dict[str, Variable] = Field(
+        default_factory=dict,
+        examples=[{}],
+        description="Filled into the texts of this answer, and stored nowhere; see docs/content.md.",
+    )
+    render: bool = Field(default=False, description="Answer the whole e-mail, too, from [content].template.")
 
 
 class BatchBody(BaseModel):
@@ -113,6 +131,16 @@ class OutcomeFeatures(BaseModel):
     rest: float = Field(description="What all other terms add.")
 
 
+class SlotExplanation(BaseModel):
+    """A send slot that could be picked, and when its message would have gone out."""
+
+    arm: str
+    utc: datetime | None = Field(description="Null for an arm that sends nothing.")
+    local: datetime | None = Field(description="The same on the customer's clock.")
+    estimate: float | None = Field(description="Expected reward; null without a model.")
+    probability: float
+
+
 class DimensionExplanation(BaseModel):
     """Why this arm of a dimension, given the arms of the earlier ones."""
 
@@ -125,6 +153,9 @@ class DimensionExplanation(BaseModel):
     )
     pmf: dict[str, float]
     features: list[OutcomeFeatures] | None = Field(description="Null where no table of weights decided.")
+    send_slots: list[SlotExplanation] | None = Field(
+        default=None, description="Of the dimension of send slots: those that could be picked, best first."
+    )
 
 
 class Explanation(BaseModel):
@@ -141,7 +172,8 @@ class DecisionAnswer(BaseModel):
     campaign: str
     group: str
     choice: dict[str, str]
-    texts: dict[str, str]
+    texts: dict[str, str] = Field(description="By dimension, filled in; in a receipt as in the campaign file.")
+    content: ContentAnswer
     propensity: float
     policy: str
     snapshot: str | None
@@ -149,6 +181,11 @@ class DecisionAnswer(BaseModel):
     fallback: str | None
     decided_at: datetime
     send_at: datetime | None
+    send: bool = Field(default=True, description="false where the choice is to send nothing.")
+    html: str | None = Field(
+        default=None, description="The whole e-mail; there where it was asked for, null where it would have a hole."
+    )
+    text: str | None = Field(default=None, description="Its alternative in plain text.")
     explanation: Explanation | None = Field(default=None, description="Where it was asked for; else it is not there.")
 
 
@@ -162,7 +199,10 @@ class DecisionReceipt(DecisionAnswer):
     exposures: dict[str, dict[str, dict[str, float]]] = Field(
         description="Days since the customer last got an arm (recency) and times within the window (frequency), as used."
     )
-    excluded: dict[str, list[str]] = Field(description="Arms by dimension that the caller kept out.")
+    excluded: dict[str, list[str]] = Field(
+        description="Arms by dimension that were out of this decision: by the caller, by the hour, or not among the "
+        "customer's products."
+    )
     snapshot_sha256: str | None = Field(description="Of the snapshot's bytes; null without one, or if it is gone.")
     propensities: dict[str, float]
     pmf: dict[str, dict[str, float]]

@@ -9,16 +9,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from bandit.engine import Engine
-from service.clock import Clock, NewId, Sleep, Timer, random_id, system_clock, system_timer
+from service.clock import Clock, NewId, RandomIds, Sleep, Timer, system_clock, system_timer
 from service.engines import engine_for
 from service.explaining import Explainer
 from service.metrics import Tallies
+from service.opted_out import OptedOut
 from service.rankings.trainer import Rankings
 from service.retention import Retention, retention_of
 from service.settings import Settings
 from service.store import Log, Store
 from service.trainer import Trainer
 from service.webhooks.digester import Digester
+from service.wording import ServedWording
 
 logger = logging.getLogger("manyarm")
 ROWS_PER_STEP = 2000
@@ -36,8 +38,10 @@ class Serving:
         settings: of this installation.
 
     Attributes:
+        wording: the campaign's texts, compiled once.
         digester: reads what mail providers sent, where the trainer runs in this process.
         rankings: the loop of Azure Personalizer's calls.
+        opted_out: who opted out of those that requests came for.
         tallies: what is counted as it happens; `serving.tallies.add(name, *labels)` for a counter of service/metrics.py.
         first_seq: the last row that stood in the log when this process began.
         last_error: of what type the error of the trainer's last step was; None where it went well. Its text is in the log.
@@ -52,7 +56,7 @@ class Serving:
         log: Log,
         *,
         clock: Clock = system_clock,
-        new_id: NewId = random_id,
+        new_id: NewId | None = None,
         timer: Timer = system_timer,
         sleep: Sleep = asyncio.sleep,
         settings: Settings | None = None,
@@ -60,14 +64,16 @@ class Serving:
         self.store = store
         self.log = log
         self.clock = clock
-        self.new_id = new_id
+        self.new_id = new_id or RandomIds()
         self.timer = timer
         self.sleep = sleep
         self.settings = settings or Settings()
         self.engine: Engine = engine_for(store, log)
         self.explainer = Explainer(store, log)
+        self.wording = ServedWording(log.campaign)
         self.rankings = Rankings(store, log.campaign.id, self.settings)
         self.tallies = Tallies()
+        self.opted_out = OptedOut(store)
         self.first_seq = store.last_seq()
         self.last_error: str | None = None
         self.last_step_at: datetime | None = None

@@ -128,7 +128,11 @@ class Simulation:
         decision_id = f"{arrival.customer_id}-{arrival.at:%Y%m%dT%H%M%S%f}"
         before, seen = past.to(customer_id, arrival.at)
         decision = engine.decide(
-            customer_id, Context(arrival.context), decision_id=decision_id, at=arrival.at, past=before
+            customer_id,
+            Context(self.log.campaign.given_of(arrival.context)),
+            decision_id=decision_id,
+            at=arrival.at,
+            past=before,
         )
         past.add(decision)
         return decision, seen

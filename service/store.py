@@ -230,7 +230,7 @@ class Store:
     def _insert(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> Sequence[EngineError | None]:
         if not self._capped:
             return insert_decisions(connection, rows)
-        return insert_within_caps(connection, rows, self._capped)
+        return insert_within_caps(connection, rows, self._capped, lambda log_id: self.log(log_id).campaign)
 
     def _connect(self) -> sqlite3.Connection:
         return connect(self.path)

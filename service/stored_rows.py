@@ -7,16 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
+from bandit.context import ContextValue
 from bandit.errors import ConflictingDecision
-from bandit.exclusion import Excluded, by_caller
-from service.choices import Cells, Status
+from bandit.exclusion import by_caller, unwritten
+from service.choices import Cells, Status, statuses
 from service.rows import moment_of
 from service.store import Log, Store
 
 _AT_ONCE = 500
 _COLUMNS = """decision_id, customer_key, context, "group", arms, propensity, send_at, decided_at, excluded, deferred"""
-_excluded = msgspec.json.Decoder(tuple[Excluded, ...])
+_excluded = msgspec.json.Decoder(list[list[int | str]])
 _arms = msgspec.json.Decoder(list[str])
 _values = msgspec.json.Decoder(dict[str, str | float | bool | None])
 
@@ -49,7 +51,7 @@ def _in_parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     return (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
 
 
-def require_same(store: Store, row: StoredRow, customer_id: str, context: Mapping[str, object]) -> None:
+def require_same(store: Store, log: Log, row: StoredRow, customer_id: str, context: Mapping[str, ContextValue]) -> None:
     """Refuse a stored decision that was made for another request.
 
     Raises:
@@ -58,9 +60,9 @@ def require_same(store: Store, row: StoredRow, customer_id: str, context: Mappin
     what = ""
     if row.customer_key not in store.customer_keys.of(customer_id):
         what = "for another customer"
-    elif _values.decode(row.context) != dict(context):
+    elif log.campaign.given_of(_values.decode(row.context)) != log.campaign.given_of(context):
         what = "for another context"
-    elif row.deferred is not None or by_caller(_excluded.decode(row.excluded or "[]")):
+    elif row.deferred is not None or by_caller(unwritten(_excluded.decode(row.excluded or "[]"))):
         what = "deferred, or with arms excluded"
     if what:
         raise ConflictingDecision(
@@ -73,15 +75,23 @@ def chosen_before(rows: Sequence[tuple[StoredRow, str]], log: Log) -> Cells:
     """The rows of stored decisions, each with its customer_id."""
     dimensions = log.campaign.dimensions
     arms = [_arms.decode(row.arms) for row, _ in rows]
+    picks = np.array(
+        [[d.index_of(arm) for d, arm in zip(dimensions, choice, strict=True)] for choice in arms], np.int64
+    )
+    picks = picks.reshape(len(rows), len(dimensions))
     cells: dict[str, list[Any]] = {
         "decision_id": [row.decision_id for row, _ in rows],
         "customer_id": [customer_id for _, customer_id in rows],
         "group": [row.group for row, _ in rows],
         "propensity": [row.propensity for row, _ in rows],
         "send_at": [moment_of(row.send_at) for row, _ in rows],
-        "status": [Status.DECIDED.value] * len(rows),
+        "status": statuses(log.campaign, picks),
     }
+    nothing = [status == Status.NO_SEND for status in cells["status"]]
     for d, dimension in enumerate(dimensions):
         cells[f"arm.{dimension.name}"] = [choice[d] for choice in arms]
-        cells[f"text.{dimension.name}"] = [dimension.arms[dimension.index_of(choice[d])].text for choice in arms]
+        texts = [arm.text for arm in dimension.arms]
+        cells[f"text.{dimension.name}"] = [
+            "" if silent else texts[pick] for pick, silent in zip(picks[:, d].tolist(), nothing, strict=True)
+        ]
     return cells

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ from bandit.arrays import BoolArray
 from bandit.context import Context, ContextValue
 from bandit.context_columns import ContextColumns, RawColumn, encode_columns
 from bandit.engine import LONGEST_ID, check_ids
-from bandit.errors import InvalidContext
+from bandit.errors import InvalidContext, InvalidVariables
+from bandit.local_time import known_zone, zone_in
 from service.store import Log
 from service.table import columns_in, context_of
 
@@ -29,31 +30,61 @@ class Columns:
     Attributes:
         has_ids: whether it brings decision_ids.
         context: columns that are context.
+        variables: columns that are filled into texts, and stored nowhere; not in the `repr` by which a table is known again,
+            since they do not change what is decided.
     """
 
     has_ids: bool
     context: tuple[str, ...]
+    variables: tuple[str, ...] = field(default=(), repr=False)
 
 
-def columns_for(path: Path, log: Log, *, ignored: Sequence[str]) -> Columns:
+def columns_for(path: Path, log: Log, *, ignored: Sequence[str], variables: Sequence[str] = ()) -> Columns:
     """Find the columns of a table of customers.
+
+    Args:
+        path: of the table.
+        log: whose campaign declares what is known of customers.
+        ignored: columns to leave out.
+        variables: columns that are filled into texts.
 
     Raises:
         InvalidContext: if there is no customer_id, or a column the campaign does not declare.
+        InvalidVariables: if a column that is to be filled in is not there, or nothing that texts can have.
     """
     found = columns_in(path)
     if CUSTOMER not in found:
         raise InvalidContext(
             f"{path} has the columns {', '.join(found) or 'none'}; need customer_id, which groups hang on."
         )
-    rest = [name for name in found if name not in {CUSTOMER, DECISION, *ignored}]
+    _check_variables(path, variables, found, log)
+    rest = [name for name in found if name not in {CUSTOMER, DECISION, *ignored, *variables}]
+    made = [name for name in rest if log.campaign.time and name in log.campaign.time.kinds]
+    if made:
+        raise InvalidContext(
+            f"{path} has columns that the engine makes of the time, as [time.fields] says: {', '.join(made)}. Their cells would "
+            f"not count; leave them out with --ignore {','.join(made)}."
+        )
     unknown = [name for name in rest if name not in log.campaign.schema]
     if unknown:
         raise InvalidContext(
             f"{path} has columns that the campaign does not declare: {', '.join(unknown)}. Declare them under [context], "
             f"or leave them out with --ignore {','.join(unknown)}."
         )
-    return Columns(DECISION in found and DECISION not in ignored, tuple(rest))
+    return Columns(DECISION in found and DECISION not in ignored, tuple(rest), tuple(variables))
+
+
+def _check_variables(path: Path, variables: Sequence[str], found: Sequence[str], log: Log) -> None:
+    absent = [name for name in variables if name not in found]
+    if absent:
+        raise InvalidVariables(f"{path} has no column {absent[0][:80]!r} to fill in; there are {', '.join(found)}.")
+    known = [name for name in variables if name in log.campaign.schema or name in {CUSTOMER, DECISION}]
+    if known:
+        raise InvalidVariables(
+            f"column {known[0]!r} is no variable: texts have context fields anyway, and ids are not for them. Leave it "
+            "out of --variables."
+        )
+    log.campaign.content.checked(dict.fromkeys(variables, ""))
 
 
 class UserGroup:
@@ -98,21 +129,20 @@ class UserGroup:
         try:
             check_ids(customer_id, self.ids(DECISION)[row] if self._columns.has_ids else "new")
             values = schema.encode(Context(context_of(cells, schema, self._columns.context))).values
-            if self._log.campaign.limits:
-                self._log.campaign.limits.zone_of(values, home=self._log.campaign.timezone)
+            for field in self._log.campaign.zone_fields:
+                zone_in(values, field, home=self._log.campaign.timezone, kept="hours")
         except InvalidContext as error:
             return str(error)
         return ""
 
     def _have_zones(self) -> BoolArray:
-        """Whether quiet hours know where each customer lives, shape (n,)."""
-        limits, home = self._log.campaign.limits, self._log.campaign.timezone
-        field = limits.quiet_hours.zone if limits and limits.quiet_hours else ""
+        """Whether it is known where each customer lives, where anything hangs on it; shape (n,)."""
+        fields = self._log.campaign.zone_fields
         fine = np.ones(len(self), dtype=np.bool_)
         for column in self.contexts.columns:
-            if limits and column.name == field:
-                known = [_is_zone(limits.zone_of, value, field, home) for value in column.values]
-                fine = np.array(known, dtype=np.bool_)[column.places]
+            if column.name in fields:
+                known = [value is None or known_zone(str(value)) is not None for value in column.values]
+                fine &= np.array(known, dtype=np.bool_)[column.places]
         return fine
 
 
@@ -121,14 +151,6 @@ def texts_of(column: pa.Array) -> list[str]:
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return [cell or "" for cell in column.to_pylist()]
     return ["" if cell is None else str(cell) for cell in column.to_pylist()]
-
-
-def _is_zone(zone_of: Callable[..., object], value: ContextValue, field: str, home: str) -> bool:
-    try:
-        zone_of({field: value}, home=home)
-    except InvalidContext:
-        return False
-    return True
 
 
 def _are_ids(ids: Sequence[str]) -> BoolArray:

@@ -65,7 +65,8 @@ class ScenarioWorlds:
     def _customers(self, campaign: Campaign, seed: int) -> Customers | None:
         if not self.rows:
             return None
-        return customers_of_rows(campaign.schema, self.rows, seed, ids=self.ids or None, zone=campaign.timezone)
+        rows = [campaign.given_of(row) for row in self.rows]
+        return customers_of_rows(campaign.declared, rows, seed, ids=self.ids or None, zone=campaign.timezone)
 
 
 def rates_in(text: str) -> dict[str, float]:

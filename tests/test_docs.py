@@ -82,7 +82,25 @@ def test_the_wheel_holds_the_five_packages_typed_and_no_tests(tmp_path):
     assert "service/campaigns/referral_contest.toml" in names
 
 
-@pytest.mark.parametrize("script", ["decide", "trainer", "serve", "learning", "inference", "simulate", "erasing"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "decide",
+        "trainer",
+        "serve",
+        "learning",
+        "inference",
+        "simulate",
+        "erasing",
+        "send_slots",
+        "profile",
+        "profile_models",
+        "segments",
+        "headlines",
+        "rendering",
+        "products",
+    ],
+)
 def test_every_benchmark_runs(script):
     command = [sys.executable, str(ROOT / "benchmarks" / f"{script}.py"), "--smoke"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)

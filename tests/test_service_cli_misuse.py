@@ -35,6 +35,7 @@ MISUSE = {
     ("demo",): (["--sends", "3"], "x>=100"),
     ("serve",): (["--port", "70000"], "0<=x<=65535"),
     ("decide",): (["nobody.csv"], "nobody.csv: no such file. Name a CSV or Parquet file"),
+    ("profile",): (["nobody.csv"], "nobody.csv: no such file. Name a CSV or Parquet file"),
     ("record",): (["nobody.csv"], "nobody.csv: no such file. Name a CSV or Parquet file"),
     ("learn",): (["--at", "yesterday"], "need an ISO 8601 time with its zone"),
     ("export",): (["--out", "log.xlsx"], "found the ending '.xlsx', need .csv or .parquet"),
@@ -53,6 +54,7 @@ MISUSE = {
     ("snapshot", "show"): (["s00007"], "`manyarm snapshot list` shows what"),
     ("snapshot", "promote"): (["s00007"], "`manyarm snapshot list` shows what"),
     ("erase",): ([], "say what to do, one thing at a time"),
+    ("products",): (["catalogue.csv"], "name a catalogue, --events, and what is to be made of them"),
     ("opt-out",): ([], "name one customer, CUSTOMER_ID, or a table of them with --file"),
     ("snapshot", "rollback"): ([], "there is no earlier snapshot to go back to"),
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from bandit.campaign import Campaign
+from bandit.dimension import Arm
 from bandit.errors import InvalidCampaign
 from bandit.group import Group
 from bandit.limits import Limits
@@ -66,7 +67,8 @@ def _summary(campaign: Campaign, warnings: list[str]) -> str:
     lines = [
         f"{campaign.id}: no faults.",
         f"  choices   {arms}",
-        f"  context   {', '.join(item.name for item in campaign.schema.fields) or 'nothing'}",
+        f"  context   {', '.join(item.name for item in campaign.declared.fields) or 'nothing'}",
+        *([f"  time      {', '.join(campaign.time.kinds)}"] if campaign.time else []),
         f"  groups    {shares}",
         f"  policy    {campaign.policy.name}, floor {campaign.policy.floor:g}",
         f"  wear-out  {_wear_out(campaign)}",
@@ -79,7 +81,12 @@ def _summary(campaign: Campaign, warnings: list[str]) -> str:
 def _limits(limits: Limits | None) -> str:
     if limits is None:
         return "none"
-    caps = [f"at most {cap.most} in {cap.within / timedelta(days=1):g} days" for cap in limits.caps]
+    caps = [
+        f"at most {cap.most} in {cap.within / timedelta(days=1):g} days"
+        + (f" by {cap.channel}" if cap.channel else "")
+        + (" of all campaigns" if cap.all_campaigns else "")
+        for cap in limits.caps
+    ]
     night = limits.quiet_hours
     quiet = [f"quiet from {_clock(night.start)} to {_clock(night.end)}"] if night else []
     return ", ".join(caps + quiet)
@@ -100,13 +107,19 @@ def _warnings(campaign: Campaign) -> list[str]:
     found = [
         f"every arm of {d.name} has rules: a customer who meets none of them gets an error instead of a choice"
         for d in campaign.dimensions
-        if all(arm.when or arm.requires for arm in d.arms)
+        if all(arm.no_send or _has_rules(arm, campaign) for arm in d.arms)
     ]
     if not campaign.groups.control:
         found.append("no control group: nothing will say what the learner adds to business as usual")
     if campaign.policy.floor == 0.0:
         found.append("floor is 0: arms can get probability 0, and the log cannot answer questions about those")
     return found
+
+
+def _has_rules(arm: Arm, campaign: Campaign) -> bool:
+    """Whether an arm asks for more than that something is sent at all."""
+    arms = {dimension.name: frozenset(dimension.ids) - {dimension.silent} for dimension in campaign.dimensions}
+    return bool(arm.when) or any(allowed != arms[name] for name, allowed in arm.requires.items())
 
 
 def _small_control(campaign: Campaign, list_size: int, base: float) -> list[str]:

@@ -41,6 +41,12 @@ WORTH_A_PROCESS = 50_000
 @click.option("--out", type=click.Path(path_type=Path), default=Path("choices.csv"), show_default=True)
 @click.option("--ignore", default="", metavar="COLUMNS", help="Columns to leave out, separated by commas.")
 @click.option(
+    "--variables",
+    default="",
+    metavar="COLUMNS",
+    help="Columns to fill into texts, stored nowhere, separated by commas.",
+)
+@click.option(
     "--processes", type=click.IntRange(min=1), help="That decide; as many as cores where the table is long enough."
 )
 @click.option("--again", is_flag=True, help="Begin a new wave for a table that was decided before.")
@@ -53,6 +59,7 @@ def decide(  # noqa: PLR0913, PLR0917 - one parameter an option
     users_option: Path | None,
     out: Path,
     ignore: str,
+    variables: str,
     processes: int | None,
     again: bool,
     db: Path,
@@ -70,7 +77,7 @@ def decide(  # noqa: PLR0913, PLR0917 - one parameter an option
         raise click.UsageError(f"--out {out} is the table of customers itself: it would be lost. Name another file.")
     require_writable(out)
     with opened(db, campaign, at) as (store, log):
-        columns = columns_for(table, log, ignored=[name for name in ignore.split(",") if name])
+        columns = columns_for(table, log, ignored=_names(ignore), variables=_names(variables))
         n_rows = check_table(table, columns, log)
         run = _run(store, log, table, columns, n_rows, at=at, again=again)
         job = Job(db, log.log_id, log.campaign.toml, columns, run)
@@ -81,6 +88,10 @@ def decide(  # noqa: PLR0913, PLR0917 - one parameter an option
     said = "".join(f", {n} rows {status}" for status, n in counts.items() if n)
     document = {"out": str(out), "n_decisions": n_decisions, **others}
     answer(document, f"Decided {n_decisions} sends{said}; choices in {out}, log in {db}.", as_json=as_json)
+
+
+def _names(listed: str) -> list[str]:
+    return [name for name in listed.split(",") if name]
 
 
 def _one_of(argument: Path | None, option: Path | None) -> Path:

@@ -85,7 +85,7 @@ class WorldsAsked:
                 "name a world, --scenario NAME or --fit LOG; or a LOG to go through row by row; or --rehearse CAMPAIGN."
             )
         campaign = checked_campaign(self.campaign) if self.campaign else read_campaign(sample_text(SAMPLE))
-        rows, ids = customers_in(self.customers, campaign.schema) if self.customers else ([], [])
+        rows, ids = customers_in(self.customers, campaign.declared) if self.customers else ([], [])
         return campaign, ScenarioWorlds(self.scenario or usual, rates_in(self.rates), rows, ids)
 
     def _fitted(self, path: Path) -> tuple[Campaign, Worlds]:

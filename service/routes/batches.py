@@ -106,7 +106,7 @@ def _decide(asked: Sequence[Asked], serving: Serving) -> None:
 def _answer(asked: Asked, serving: Serving) -> bytes:
     outcome = asked.outcome or UnusableStore("nothing became of this request. Ask again with the same decision_id.")
     if isinstance(outcome, Decision | LoggedDecision):
-        return answered(outcome, serving, explain=asked.explain)
+        return answered(outcome, serving, explain=asked.explain, filling=asked.filling)
     return msgspec.json.encode(problem_in(outcome))
 
 

@@ -42,6 +42,8 @@ class PersonAnswer(BaseModel):
 
     customer_id: str
     opted_out: dict[str, str] | None = Field(description="When and by what; null where the person may be mailed.")
+    product_candidates: list[dict[str, Any]] = Field(description="Products that may be offered, by campaign.")
+    events: list[dict[str, Any]] = Field(description="What was reported of what they did, by time.")
     decisions: list[dict[str, Any]] = Field(
         description="In order: context, choice, what became of it, outcomes, and raw events of providers."
     )

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from bandit.context import Context
 from bandit.decision import Decision
+from bandit.engine import check_ids
 from bandit.errors import ConflictingDecision, UnknownDecision
 from bandit.log import LoggedDecision
 from service.answers import answered, explanation_of, receipt_of
@@ -20,6 +21,8 @@ from service.consent import Consent
 from service.deciding import Request as Asked
 from service.deciding import deferral, stored_decision
 from service.past_sends import PastSends
+from service.product_table import KeptCandidates
+from service.profiled import profiled
 from service.schemas import (
     DecisionAnswer,
     DecisionBody,
@@ -71,23 +74,28 @@ async def decided(serving: Serving, body: bytes) -> bytes:
     """Decide for a request's body; the answer is made when the decision is on disk."""
     asked = read(_decoder, body)
     decision_id = serving.new_id() if asked.decision_id is None else asked.decision_id
-    request = Asked(asked.customer_id, Context(asked.context), decision_id, asked.exclude, asked.deferred)
+    request = Asked(
+        asked.customer_id, Context(asked.context), decision_id, asked.exclude, asked.deferred, asked.candidates
+    )
+    filling = serving.wording.filling(asked.variables, is_whole=asked.render)
     ruled = await _ruled(serving, request)
     if ruled is not None:
-        return answered(ruled, serving)
+        return answered(ruled, serving, filling=filling)
     # An id of our own is new: no need to look for it.
     decision = await (_store(serving, request) if asked.decision_id is None else _once(serving, request))
-    if asked.explain:
-        # A snapshot that serves no longer has to be loaded.
-        return await run_in_threadpool(answered, decision, serving, explain=True)
-    return answered(decision, serving)
+    if asked.explain or asked.render:
+        # A snapshot that serves no longer has to be loaded, and a whole e-mail takes its time.
+        return await run_in_threadpool(answered, decision, serving, explain=asked.explain, filling=filling)
+    return answered(decision, serving, filling=filling)
 
 
 async def _ruled(serving: Serving, asked: Asked) -> Decision | None:
     """What somebody is answered who did not consent; None if there is something to decide."""
     consent, at = Consent(serving.store, serving.log), serving.clock()
     serving.renew_keys(at)
-    ruling = consent.ruling(asked, at)
+    check_ids(asked.customer_id, asked.decision_id)
+    has_left = await serving.opted_out.is_any(serving.store.customer_keys.of(asked.customer_id))
+    ruling = consent.ruling(asked, at) if has_left else consent.ruling_of_mailed(asked, at)
     if ruling is None:
         return None
     counting = serving.store.writer.submit(partial(consent.count, rulings=[ruling], at=at), asyncio.get_running_loop())
@@ -100,7 +108,13 @@ async def _store(serving: Serving, asked: Asked) -> Decision:
     at = serving.clock()
     past, seen = PastSends(serving.store, serving.log).to(asked.customer_id, at)
     decision = serving.engine.decide(
-        asked.customer_id, asked.context, decision_id=asked.decision_id, at=at, past=past, exclude=asked.exclude
+        asked.customer_id,
+        await profiled(serving.store, serving.log, asked.customer_id, asked.context, at),
+        decision_id=asked.decision_id,
+        at=at,
+        past=past,
+        exclude=asked.exclude,
+        candidates=KeptCandidates(serving.store, serving.log).of(asked.customer_id, asked.candidates),
     )
     row = serving.store.row_of(decision, serving.log, seen=seen, deferred_for=deferral(asked, serving.settings))
     await serving.store.writer.submit_row(row, asyncio.get_running_loop())

@@ -25,6 +25,7 @@ from service.schemas import (
     read,
 )
 from service.serving import Serving
+from service.silent_rows import refuse_silent
 from service.table import time_of
 
 _outcome = msgspec.json.Decoder(OutcomeRequest)
@@ -77,6 +78,7 @@ def _record_sent(serving: Serving) -> Handler:
         sent_at, timed = time_of(body.at, what="at") or now, body.at is not None
 
         def operation(connection: sqlite3.Connection) -> Receipt:
+            refuse_silent(connection, decision_id, serving.store.silent_of)
             if not body.sent:
                 return record_not_sent(connection, decision_id)
             return record_sent(connection, decision_id, sent_at, serving.store.reward_of, now, timed=timed)
