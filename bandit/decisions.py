@@ -33,8 +33,8 @@ class Requests:
 
     Args:
         customer_ids: who. A customer who comes twice is decided for as if neither send had gone out yet.
-        contexts: what is known about them; one that the campaign's schema has encoded before is not encoded again, but for what is made of
-            the time.
+        contexts: what is known about them; one that the campaign's schema has encoded before is not encoded again, but
+            for what is made of the time.
         decision_ids: new for every send.
         at: the times of the decisions, each with a zone.
         pasts: earlier sends to each customer, where the campaign has a `[wear_out]` table; None where it has none.
