@@ -43,8 +43,8 @@ def test_an_answer_without_asking_has_no_explanation_and_one_with_it_is_as_docum
     assert "explanation" not in http.decide(decision_id="d")
     assert "explanation" not in http.show("d")
     answer, receipt = http.decide(decision_id="d", explain=True), http.show("d", explain=True)
-    assert DecisionAnswer.model_validate(answer).model_dump(mode="json") == answer
-    assert DecisionReceipt.model_validate(receipt).model_dump(mode="json") == receipt
+    assert DecisionAnswer.model_validate(answer).model_dump(mode="json", exclude_unset=True) == answer
+    assert DecisionReceipt.model_validate(receipt).model_dump(mode="json", exclude_unset=True) == receipt
     assert receipt["explanation"] == answer["explanation"]
 
 
