@@ -109,7 +109,10 @@ class Template:
                 found.append(piece)
         except MissingVariable as error:
             raise Unrenderable(f"no value for {error.name!r}", error.name) from error
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
+        except (
+            TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError, AssertionError, AttributeError,
+            MemoryError,
+        ) as error:  # fmt: skip
             raise error if isinstance(error, Unrenderable) else Unrenderable(str(error)) from error
         return "".join(found)
 

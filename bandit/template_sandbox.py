@@ -6,15 +6,19 @@ from collections.abc import Mapping
 from functools import cache, partial
 from typing import Any, Final
 
-from jinja2 import Undefined, UndefinedError
+from jinja2 import Undefined, UndefinedError, pass_eval_context
+from jinja2.nodes import EvalContext
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
+from markupsafe import Markup, escape
 
 from bandit.fault import is_number, shown
 
 LONGEST_LIST: Final = 100
 """Items that a list may have over which a template goes."""
+LONGEST_JOINED: Final = 100_000
+"""Characters of a text that is joined from a list."""
 LARGEST_NUMBER: Final = 1e15
 FILTERS: Final = (
     "abs", "capitalize", "count", "d", "default", "e", "escape", "first", "float", "int", "join", "last", "length", "lower",
@@ -78,7 +82,7 @@ class SandboxedTexts(ImmutableSandboxedEnvironment):
     def __init__(self, *, html: bool) -> None:
         super().__init__(autoescape=html, undefined=_Missing, finalize=_shown, keep_trailing_newline=True, cache_size=0)
         self.globals.clear()
-        own = {"round": _rounded, LISTED: _listed}
+        own = {"round": _rounded, "join": _joined, "truncate": _truncated, LISTED: _listed}
         self.filters = {name: self.filters[name] for name in FILTERS} | own
         self.tests = {name: self.tests[name] for name in TESTS}
 
@@ -128,6 +132,33 @@ def _rounded(value: Any, precision: int = 0) -> float:  # noqa: ANN401 - whateve
     if not (is_number(value) and is_number(precision) and 0 <= precision <= 10):
         raise ValueError(f"{shown(value)} rounded to {shown(precision)} digits: need a number, and 0 to 10 digits")
     return round(float(value), int(precision))
+
+
+@pass_eval_context
+def _joined(context: EvalContext, value: Any, between: Any = "") -> str:  # noqa: ANN401 - whatever a template says
+    """Items of a list as one text; jinja2's own joins the letters of a text too, and so what is joined already."""
+    items = [_escaped(context, item) for item in _listed(value)]
+    middle = _escaped(context, between)
+    if sum(map(len, items)) + len(middle) * len(items) > LONGEST_JOINED:
+        raise ValueError(f"joined items would be longer than {LONGEST_JOINED} characters")
+    found = middle.join(items)
+    return Markup(found) if context.autoescape else found  # noqa: S704 - each item was escaped
+
+
+def _escaped(context: EvalContext, value: Any) -> str:  # noqa: ANN401 - whatever a template says
+    text = _shown(value)
+    return str(escape(text)) if context.autoescape else str(text)
+
+
+def _truncated(value: Any, length: Any = 255, killwords: Any = False, end: Any = "...") -> str:  # noqa: ANN401
+    """The beginning of a text with a mark at its end, in so many characters; jinja2's own gives up on short lengths."""
+    if not (is_number(length) and length >= 1 and isinstance(end, str)):
+        raise ValueError(f"a text cut to {shown(length)} characters: need a number from 1 on")
+    text, most = str(_shown(value)), int(length)
+    if len(text) <= most:
+        return text
+    kept = text[: max(most - len(end), 0)]
+    return (kept if killwords else kept.rpartition(" ")[0] or kept) + end[:most]
 
 
 def _listed(value: Any) -> Any:  # noqa: ANN401 - whatever a template says

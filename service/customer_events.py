@@ -61,9 +61,18 @@ def find_state(connection: sqlite3.Connection, keys: Sequence[str], made_by: str
     return found[0] if found else None
 
 
-def keep_state(connection: sqlite3.Connection, key: str, generation: int, made_by: str, state: bytes) -> None:
-    """Keep a customer's sums in place of earlier ones."""
-    connection.execute("INSERT OR REPLACE INTO customer_states VALUES (?, ?, ?, ?)", (key, made_by, state, generation))
+def keep_state(
+    connection: sqlite3.Connection, keys: Sequence[str], generation: int, made_by: str, state: bytes
+) -> None:
+    """Keep a customer's sums in place of all earlier ones.
+
+    Those of another `[profile]` go too: they do not hold what this one has just counted, and are made again when asked for.
+    """
+    connection.execute(f"DELETE FROM customer_states WHERE customer_key IN ({_marks(keys)})", keys)  # noqa: S608
+    row = (keys[0], made_by, state, generation)
+    connection.execute(
+        "INSERT INTO customer_states (customer_key, made_by, state, generation) VALUES (?, ?, ?, ?)", row
+    )
 
 
 def find_population(connection: sqlite3.Connection, made_by: str) -> bytes | None:
@@ -83,14 +92,23 @@ def erase_events(connection: sqlite3.Connection, keys: Sequence[str]) -> None:
         connection.execute(f"DELETE FROM {table} WHERE customer_key IN ({_marks(keys)})", keys)  # noqa: S608
 
 
-def erase_old_customer_events(connection: sqlite3.Connection, before: datetime) -> bool:
-    """Forget events that were reported before a time, and the sums that hold them; says whether there were any.
+def has_old_customer_events(connection: sqlite3.Connection, before: datetime) -> bool:
+    """Whether any event was reported before a time."""
+    query = "SELECT 1 FROM customer_events WHERE received_at < ? LIMIT 1"
+    return connection.execute(query, (stamp(before),)).fetchone() is not None
+
+
+def erase_old_customer_events(connection: sqlite3.Connection, before: datetime, most: int) -> None:
+    """Forget some of the events that were reported before a time, the oldest first, and the sums that hold them.
 
     Sums are made again from what is left, when somebody asks.
     """
-    old, time = "FROM customer_events WHERE received_at < ?", (stamp(before),)
-    connection.execute(f"DELETE FROM customer_states WHERE customer_key IN (SELECT customer_key {old})", time)  # noqa: S608
-    return connection.execute(f"DELETE {old}", time).rowcount > 0
+    query = "SELECT customer_key, event_id FROM customer_events WHERE received_at < ? ORDER BY received_at LIMIT ?"
+    old = connection.execute(query, (stamp(before), most)).fetchall()
+    connection.executemany(
+        "DELETE FROM customer_states WHERE customer_key = ?", [(key,) for key in {key for key, _ in old}]
+    )
+    connection.executemany("DELETE FROM customer_events WHERE customer_key = ? AND event_id = ?", old)
 
 
 def events_of_person(connection: sqlite3.Connection, keys: Sequence[str]) -> list[Mapping[str, object]]:

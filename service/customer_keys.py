@@ -91,8 +91,10 @@ def retire_keys(connection: sqlite3.Connection, before: datetime, at: datetime, 
             "--drop-opt-outs."
         )
     connection.execute(f"DELETE FROM {_AT_RISK}", (last,))  # noqa: S608 - a constant
-    for table in ("product_candidates", "customer_events", "customer_states"):
+    for table in ("product_candidates", "customer_events"):
         connection.execute(f"DELETE FROM {table} WHERE generation <= ?", (last,))  # noqa: S608 - of constants
+    # Sums under a newer key hold what was reported under the older ones; they are made again from what is left.
+    connection.execute("DELETE FROM customer_states")
     connection.executemany(
         "UPDATE customer_keys SET key = NULL, retired_at = ? WHERE generation = ?",
         [(stamp(at), generation) for (generation,) in found],

@@ -59,23 +59,19 @@ class Asked:
 class _Ready:
     """A request that can be decided: checked, encoded, and with what the customer got before."""
 
-    __slots__ = ("asked", "at", "candidates", "encoded", "past", "request", "seen")
+    __slots__ = ("asked", "at", "candidates", "context", "encoded", "past", "request", "seen")
 
     def __init__(self, asked: Asked, request: Request, serving: Serving, at: datetime) -> None:
         check_ids(request.customer_id, request.decision_id)
-        self.encoded: EncodedContext = _encoded(request, serving, at)
+        campaign = serving.log.campaign
+        self.context = profiled_now(serving.store, serving.log, request.customer_id, request.context, at)
+        self.encoded: EncodedContext = campaign.schema.encode(campaign.completed(self.context, at))
         excluded_in(serving.log.campaign.dimensions, request.exclude)
         check_candidates(serving.log.campaign.dimensions, request.candidates)
         self.asked, self.request, self.at = asked, request, at
         self.past: list[PastSend] | None
         self.candidates = KeptCandidates(serving.store, serving.log).of(request.customer_id, request.candidates)
         self.past, self.seen = PastSends(serving.store, serving.log).to(request.customer_id, at)
-
-
-def _encoded(request: Request, serving: Serving, at: datetime) -> EncodedContext:
-    campaign = serving.log.campaign
-    context = profiled_now(serving.store, serving.log, request.customer_id, request.context, at)
-    return campaign.schema.encode(campaign.completed(context, at))
 
 
 def asked_in(bodies: Sequence[bytes | msgspec.Raw], serving: Serving) -> list[Asked]:
@@ -187,7 +183,7 @@ def _alone(one: _Ready, serving: Serving) -> Decision | None:
     try:
         return serving.engine.decide(
             request.customer_id,
-            request.context,
+            one.context,
             decision_id=request.decision_id,
             at=one.at,
             past=one.past,

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from bandit.group import Group
 from bandit.reward import State
 from service.clock import NewId
-from service.customer_events import erase_events, erase_old_customer_events
+from service.customer_events import erase_events, erase_old_customer_events, has_old_customer_events
 from service.customer_keys import read_customer_keys
 from service.erased_sums import ErasedRow, add_sums
 from service.erasure import Erasure, Link, Reason, Removed, add_erasure
@@ -122,7 +122,10 @@ def erase_expired(
     if _has_old_events(store.reader(), before):
         order = Order(new_id(), at, Reason.RETENTION, before)
         receipts.append(store.write(lambda connection: erase_old_events(connection, order, before, store.receipts_key)))
-    had_events = store.write(lambda connection: erase_old_customer_events(connection, before))
+    had_events = False
+    while is_wanted() and has_old_customer_events(store.reader(), before):
+        store.write(lambda connection: erase_old_customer_events(connection, before, AT_ONCE))
+        had_events = True
     if receipts or had_events:
         store.wipe()
     return receipts

@@ -74,7 +74,7 @@ class LiveProfile:
         fresh = [one.event for one, is_new in zip(reported, news, strict=True) if is_new]
         if fresh or (kept is None and state):
             state = state_after_all(state, fresh, self._spec)
-            keep_state(connection, keys[0], known.generation, self._made_by, state.to_json())
+            keep_state(connection, keys, known.generation, self._made_by, state.to_json())
         return news
 
     def completed(self, customer_id: str, context: Context, at: datetime) -> Context:

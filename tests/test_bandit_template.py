@@ -138,3 +138,25 @@ def test_any_source_is_refused_or_renders_or_says_why_not(source):
         return
     with suppress(Unrenderable):  # any other error fails the test
         assert isinstance(Template(source).render({"a": "A", "b": 2}), str)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 7])
+def test_a_text_is_cut_to_any_length_and_never_longer(length):
+    assert len(Template("{{ name|truncate(n) }}").render({"name": "Sofía Hernández", "n": length})) <= length
+
+
+def test_cutting_keeps_whole_words_unless_told_otherwise():
+    assert Template("{{ x|truncate(12) }}").render({"x": "one two three four"}) == "one two..."
+    assert Template("{{ x|truncate(12, true) }}").render({"x": "one two three four"}) == "one two t..."
+
+
+def test_letters_of_a_text_are_not_joined_and_joined_texts_have_a_bound():
+    for source in ("{{ x|join(x|join(x|join(x))) }}", "{{ many|join(x) }}"):
+        with pytest.raises(Unrenderable, match=r"need a list of at most|would be longer than"):
+            Template(source).render({"x": "y" * 3000, "many": ["a"] * 90})
+    assert Template("{{ many|join(', ') }}").render({"many": ["a", True, 3.0]}) == "a, true, 3"
+
+
+def test_what_is_joined_in_html_is_escaped_once():
+    made = Template("{{ many|join(' & ') }}", html=True).render({"many": ["<b>", "x"]})
+    assert made == "&lt;b&gt; &amp; x"

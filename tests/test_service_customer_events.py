@@ -196,3 +196,43 @@ def test_a_kept_population_is_what_customers_are_drawn_towards(live):
     fitted = population_of(sums, ProfileSpec())
     live.store.write(lambda c: keep_population(c, profile._made_by, fitted.to_json(), live.now))
     assert profile.population(live.now) == fitted != nobody
+
+
+def test_a_change_of_the_profile_and_back_loses_no_event(tmp_path, worlds):
+    with Store(tmp_path / "manyarm.db", salt=worlds.salt, secret=worlds.secret) as store:
+        usual = worlds.campaign(context=CONTEXT, profile={"fields": {"spent": "monetary"}})
+        other = worlds.campaign(context=CONTEXT, profile={"fields": {"spent": "monetary"}, "session_gap": "10m"})
+        Service(store, usual, worlds.noon).tell(buys("e1", worlds.noon - timedelta(days=9), 10))
+        Service(store, other, worlds.noon).tell(buys("e2", worlds.noon - timedelta(days=2), 5))
+        back = Service(store, usual, worlds.noon)
+        assert back.decide("d1")["context"]["spent"] == 15.0
+        assert back.tell(buys("e3", worlds.noon - timedelta(days=1), 1))["accepted"] == 1
+        assert back.decide("d2")["context"]["spent"] == 16.0
+
+
+def test_one_bad_request_of_a_batch_takes_nobody_elses_features(live):
+    live.tell(login("e1", live.now - timedelta(days=3)))
+    live.now += timedelta(days=1)
+    every = ["plain", "champion", "dominate"]
+    body = {
+        "decisions": [
+            {"customer_id": "ann", "decision_id": "b1"},
+            {"customer_id": "bob", "decision_id": "b2", "exclude": {"subject": every}},
+        ]
+    }
+    made = live.client.post("/v1/decisions/batch", json=body).json()["decisions"]
+    assert made[1]["title"] == "NoEligibleArm"
+    assert live.client.get("/v1/decisions/b1").json()["context"]["days_since_login"] == 4.0
+
+
+def test_a_retired_key_takes_its_events_out_of_newer_sums(live):
+    live.tell(buys("e1", live.now - timedelta(days=3), 10))
+    live.store.write(lambda connection: rotate_key(connection, live.now))
+    live.store.reload_keys()
+    live.tell(buys("e2", live.now - timedelta(days=2), 5))
+    assert live.decide("d1")["context"]["spent"] == 15.0
+    later = live.now + timedelta(days=3)
+    live.store.write(lambda connection: retire_keys(connection, later, later, dropping=False))
+    live.store.reload_keys()
+    live.now = later
+    assert live.decide("d2")["context"]["spent"] == 5.0

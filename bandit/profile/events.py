@@ -65,6 +65,10 @@ class Event:
         for name in ("customer_id", "type"):
             if not 0 < len(getattr(self, name)) <= LONGEST_TEXT:
                 raise self._refusal(name, f"a text of 1 to {LONGEST_TEXT} letters")
+        for name in TEXTS:
+            found = getattr(self, name)
+            if found is not None and len(found) > LONGEST_TEXT:
+                raise self._refusal(name, f"a text of at most {LONGEST_TEXT} letters, or nothing")
         if self.at.tzinfo is None or self.at < FIRST_TIME:
             raise self._refusal(
                 "at", f"a time with its zone from {FIRST_TIME.year} on, since features are made up to a time"
