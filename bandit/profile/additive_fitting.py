@@ -19,7 +19,8 @@ from threadpoolctl import threadpool_limits
 
 from bandit.arrays import BoolArray, FloatArray
 from bandit.profile.layout import LevelPlace, NumberPlace, Place
-from bandit.profile.shapes import AdditiveModel, LevelShape, NumberShape, Shape, numbers_of
+from bandit.profile.numbers import numbers_of
+from bandit.profile.shapes import AdditiveModel, LevelShape, NumberShape, Shape
 
 STRENGTH: Final = 0.1
 """Inverse of the ridge penalty on standardised columns, as scikit-learn counts it."""

@@ -15,6 +15,7 @@ import scipy
 
 from bandit.arrays import FloatArray
 from bandit.errors import UnusableLog
+from bandit.profile.numbers import numbers_of
 
 FURTHEST = 4.0
 """Standard deviations at which a number is cut off: a single big spender is no segment."""
@@ -220,21 +221,6 @@ def _level_column(name: str, values: pd.Series) -> LevelColumn | str:
         return "the same for everybody"
     each = np.array([*(shares[level] for level in frequent), *((rare,) if rare else ())])
     return LevelColumn(name, levels, float((each * (1.0 - each)).sum() ** -0.5), missing)
-
-
-def numbers_of(values: pd.Series) -> FloatArray:
-    """A column as float64; what is missing is NaN.
-
-    Raises:
-        UnusableLog: if it holds texts.
-    """
-    try:
-        return np.asarray(pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan))
-    except (ValueError, TypeError) as error:
-        raise UnusableLog(
-            f"column {values.name!r} holds something that is no number ({error}), where numbers stood when segments were "
-            "learned. Correct it, or learn the segments anew."
-        ) from error
 
 
 def texts_of(values: pd.Series) -> list[str]:

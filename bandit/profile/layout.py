@@ -13,7 +13,8 @@ import pandas as pd
 
 from bandit.arrays import BoolArray, FloatArray
 from bandit.errors import UnusableEvents
-from bandit.profile.shapes import is_number_column, levels_of, numbers_of
+from bandit.profile.numbers import numbers_of
+from bandit.profile.shapes import is_number_column, levels_of
 
 MOST_FEATURES: Final = 40
 MOST_LEVELS: Final = 30

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bandit.profile.cluster_space import MISSING, RARE, FeatureSpace, LevelColumn, NumberColumn, numbers_of, texts_of
+from bandit.profile.cluster_space import MISSING, RARE, FeatureSpace, LevelColumn, NumberColumn, texts_of
+from bandit.profile.numbers import numbers_of
 
 N_BINS = 10
 

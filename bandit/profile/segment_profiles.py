@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bandit.profile.cluster_space import FeatureSpace, LevelColumn, numbers_of
+from bandit.profile.cluster_space import FeatureSpace, LevelColumn
+from bandit.profile.numbers import numbers_of
 
 NOTABLE = 0.5
 """Standardised difference from which on a feature sets a segment apart; Cohen (1988) calls it medium."""

@@ -16,6 +16,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from bandit.arrays import FloatArray
 from bandit.errors import BrokenSnapshot, UnusableLog
+from bandit.profile.numbers import numbers_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,21 +202,6 @@ def _average_shape(shapes: list[Shape]) -> Shape:
 def is_number_column(values: pd.Series) -> bool:
     """Whether a feature is a number; true and false are levels."""
     return bool(is_numeric_dtype(values.dtype) and not is_bool_dtype(values.dtype))
-
-
-def numbers_of(values: pd.Series) -> FloatArray:
-    """A column as float64; what is missing is NaN.
-
-    Raises:
-        UnusableLog: if it holds texts.
-    """
-    try:
-        return np.asarray(pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan))
-    except (ValueError, TypeError) as error:
-        raise UnusableLog(
-            f"column {values.name!r} holds something that is no number ({error}), where numbers stood when the model was made. "
-            "Correct it, or make the model anew."
-        ) from error
 
 
 def levels_of(values: pd.Series) -> list[str]:

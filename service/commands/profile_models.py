@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ import click
 
 from bandit.errors import BrokenSnapshot, UnusableEvents
 from bandit.profile.spec import ProfileSpec
+from service.commands.bundle import in_one_piece
 from service.commands.options import draw_to, note, require_folder, require_picture
 from service.table_writer import replacing
 
@@ -82,20 +82,8 @@ class Modelled:
     text: str
 
 
-def models_options(command: Command) -> Command:
-    """Add the options, and hand them to the command in one piece, as `models`."""
-
-    @functools.wraps(command)
-    def bundled(**given: Any) -> object:  # noqa: ANN401 - click's own
-        asked = ModelsAsked(**{name: given.pop(name) for name in ModelsAsked.__dataclass_fields__})
-        asked.check()
-        return command(models=asked, **given)
-
-    decorated: Any = bundled
-    for option in reversed(OPTIONS):
-        decorated = option(decorated)
-    found: Command = decorated
-    return found
+models_options = in_one_piece("models", ModelsAsked, OPTIONS)
+"""Adds the options to a command, which gets them as `models`."""
 
 
 def with_models(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from bandit.errors import UnusableLog
 from bandit.profile.segment_spec import SegmentSpec
+from service.commands.bundle import in_one_piece
 from service.commands.options import advancing, require_folder
 from service.table import read_rows
 from service.table_writer import replacing
@@ -75,20 +75,8 @@ class Segmented:
     text: str
 
 
-def segment_options(command: Command) -> Command:
-    """Add the options, and hand them to the command in one piece, as `segments`."""
-
-    @functools.wraps(command)
-    def bundled(**given: Any) -> object:  # noqa: ANN401 - click's own
-        asked = SegmentsAsked(**{name: given.pop(name) for name in SegmentsAsked.__dataclass_fields__})
-        asked.check()
-        return command(segments=asked, **given)
-
-    decorated: Any = bundled
-    for option in reversed(OPTIONS):
-        decorated = option(decorated)
-    found: Command = decorated
-    return found
+segment_options = in_one_piece("segments", SegmentsAsked, OPTIONS)
+"""Adds the options to a command, which gets them as `segments`."""
 
 
 def with_segments(

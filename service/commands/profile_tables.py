@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
 import pandas as pd
 
 from bandit.campaign import Campaign
+from service.commands.bundle import in_one_piece
 from service.commands.options import advancing, opened
 from service.profile_loading import Loaded, load_events
 from service.profiling import Profiled, with_customers
@@ -47,8 +45,11 @@ class TablesAsked:
         ):
             return load_events(store, log, found.events, found.population, at, advance)
 
+    def check(self) -> None:
+        """Nothing to refuse before the campaign is known; see `refuse_unloadable`."""
+
     def refuse_unloadable(self, campaign: Campaign) -> None:
-        """Refuse before any work is done."""
+        """Refuse events that the campaign makes nothing of, before any work is done."""
         if self.load and campaign.profile is None:
             raise click.UsageError(
                 f"campaign {campaign.id!r} has no [profile] table, so a service would make nothing of events. Add one to the "
@@ -56,23 +57,19 @@ class TablesAsked:
             )
 
 
-def table_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options, handed to the command as `tables`."""
-
-    @click.option(
+OPTIONS = (
+    click.option(
         "--all", "everything", is_flag=True, help="Write every feature under its own name, not the context fields."
-    )
-    @click.option(
+    ),
+    click.option(
         "--customers", type=click.Path(path_type=Path), metavar="TABLE",
         help="What else is known of customers, CSV or Parquet with customer_id: its columns are written too, and customers "
         "without any event.",
-    )  # fmt: skip
-    @click.option(
+    ),
+    click.option(
         "--load", type=click.Path(path_type=Path, dir_okay=False), metavar="DB",
         help="Take the events into this database too, so that a service goes on from them; a second time adds nothing.",
-    )  # fmt: skip
-    @wraps(command)
-    def bundled(everything: bool, customers: Path | None, load: Path | None, **given: Any) -> None:  # noqa: ANN401
-        return command(tables=TablesAsked(everything, customers, load), **given)
-
-    return bundled
+    ),
+)  # fmt: skip
+table_options = in_one_piece("tables", TablesAsked, OPTIONS)
+"""Adds the options to a command, which gets them as `tables`."""
