@@ -52,7 +52,8 @@ class Campaign:
     `content_hash` covers what the file says and not how it is laid out: comments, spaces, the order of keys and
     `[privacy].retention` do not change it, everything else begins a new log. `wear_out` and `learn_every`, the time
     between two steps of the trainer, are None where the file does not ask for them. `silent` is the arm of the last dimension
-    that sends nothing, None where every choice is a message; `channel` the place of the dimension of channels, None without.
+    that sends nothing, None where every choice is a message; `channel` the place of the dimension of channels, None without;
+    `declared` are the fields of `schema` that a caller gives, for the others are made of the time.
     """
 
     id: str
@@ -75,24 +76,24 @@ class Campaign:
     profile: ProfileSpec | None = None
     silent: str | None = field(init=False, repr=False, compare=False, default=None)
     channel: int | None = field(init=False, repr=False, compare=False, default=None)
+    declared: Schema = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # A choice that ended has an arm that sends nothing in every later dimension, so the last one says it.
         object.__setattr__(self, "silent", self.dimensions[-1].silent if self.dimensions else None)
         places = {dimension.name: d for d, dimension in enumerate(self.dimensions)}
         object.__setattr__(self, "channel", places.get(CHANNEL))
+        object.__setattr__(self, "declared", self._without_made())
+
+    def _without_made(self) -> Schema:
+        if self.time is None:
+            return self.schema
+        return Schema(tuple(item for item in self.schema.fields if item.name not in self.time.kinds))
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Number of arms of each dimension."""
         return tuple(len(dimension.arms) for dimension in self.dimensions)
-
-    @property
-    def declared(self) -> Schema:
-        """The fields of `schema` that a caller gives; the others are made of the time."""
-        if self.time is None:
-            return self.schema
-        return Schema(tuple(item for item in self.schema.fields if item.name not in self.time.kinds))
 
     def completed(self, context: Context, at: datetime) -> Context:
         """What a caller knows of a customer, with the fields that are made of the time; see `bandit.time_context`.

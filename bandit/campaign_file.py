@@ -101,7 +101,7 @@ def read_campaign(text: str, *, source: str = "campaign.toml") -> Campaign:
     privacy = read_privacy(root.table("privacy"), declared)
     limits = read_limits(root.table("limits"), schema, channels_of(dimensions)) if "limits" in root.names() else None
     send_slots = send_slots_of(root, schema, dimensions, limits, time.zone if time else "", timezone)
-    profile = read_profile(root.table("profile")) if "profile" in root.names() else None
+    profile = read_profile(root.table("profile")).at_home(timezone) if "profile" in root.names() else None
     refuse_consent_without_control(privacy, groups, faults)
     root.refuse_the_rest(SECTIONS)
     _refuse_rules_between_independent_dimensions(policy, listed, faults)

@@ -9,9 +9,26 @@ from typing import Any
 
 import msgspec
 
+from bandit.campaign import Campaign
+from bandit.errors import UnusableEvents
+from bandit.profile.spec import ProfileSpec
 from service.rows import stamp
 
 _bodies = msgspec.json.Decoder(dict[str, Any])
+
+
+def require_profile(campaign: Campaign) -> ProfileSpec:
+    """What the campaign makes of events.
+
+    Raises:
+        UnusableEvents: if it makes nothing of them.
+    """
+    if campaign.profile is None:
+        raise UnusableEvents(
+            f"campaign {campaign.id!r} has no [profile] table, so nothing would be made of events. Add one to the campaign file; "
+            "an empty one will do."
+        )
+    return campaign.profile
 
 
 def add_event(

@@ -64,7 +64,7 @@ class _Ready:
     def __init__(self, asked: Asked, request: Request, serving: Serving, at: datetime) -> None:
         check_ids(request.customer_id, request.decision_id)
         campaign = serving.log.campaign
-        self.context = profiled_now(serving.store, serving.log, request.customer_id, request.context, at)
+        self.context = profiled_now(serving, request.customer_id, request.context, at)
         self.encoded: EncodedContext = campaign.schema.encode(campaign.completed(self.context, at))
         excluded_in(serving.log.campaign.dimensions, request.exclude)
         check_candidates(serving.log.campaign.dimensions, request.candidates)

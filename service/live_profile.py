@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -16,11 +17,18 @@ from bandit.profile.context_fields import fields_made, value_in_field
 from bandit.profile.events import Event
 from bandit.profile.features import FEATURES, features_of
 from bandit.profile.population import Population, population_of
-from bandit.profile.spec import ProfileSpec
 from bandit.profile.state import State, state_after_all
 from bandit.profile.state_sums import sums_of
 from bandit.profile.sums import microseconds
-from service.customer_events import add_event, bodies_of, find_population, find_state, keep_state
+from service.customer_events import (
+    add_event,
+    bodies_of,
+    find_population,
+    find_state,
+    keep_population,
+    keep_state,
+    require_profile,
+)
 from service.customer_keys import read_customer_keys
 from service.store import Log, Store
 
@@ -37,17 +45,22 @@ class ReportedEvent:
 
 
 class LiveProfile:
-    """Counts events of one campaign's `[profile]` and makes contexts of them; cheap to make.
+    """Counts events of one campaign's `[profile]` and makes contexts of them.
 
     Args:
         store: where events are.
         log: of a campaign with a `[profile]`.
+
+    Raises:
+        UnusableEvents: at construction, if the campaign has none.
     """
 
     def __init__(self, store: Store, log: Log) -> None:
-        self._store, self._campaign = store, log.campaign
-        self._spec = (log.campaign.profile or ProfileSpec()).at_home(log.campaign.timezone)
+        self._store, self._spec = store, require_profile(log.campaign)
         self._made_by = self._spec.sums_hash
+        self._fields = {item.name: item for item in log.campaign.declared.fields}
+        self._made = fields_made(list(self._fields.values()), self._spec, FEATURES)
+        self._population = lru_cache(maxsize=1)(Population.from_json)
 
     def record(
         self, connection: sqlite3.Connection, customer_id: str, reported: Sequence[ReportedEvent], now: datetime
@@ -85,23 +98,25 @@ class LiveProfile:
             context: what the caller knows; it is not overruled.
             at: features use the events before it.
         """
-        fields = {item.name: item for item in self._campaign.declared.fields}
-        made = fields_made(list(fields.values()), self._spec, FEATURES)
-        wanted = {name: feature for name, feature in made.items() if name not in context.values}
+        wanted = {name: feature for name, feature in self._made.items() if name not in context.values}
         state = self._state(customer_id, at) if wanted else None
         if state is None:
             return context
         features = features_of(state, at, self._spec, self.population(at), customer_id=customer_id)
-        found = {name: value_in_field(fields[name], features[feature]) for name, feature in wanted.items()}
+        found = {name: value_in_field(self._fields[name], features[feature]) for name, feature in wanted.items()}
         return Context({**context.values, **{name: value for name, value in found.items() if value is not None}})
 
     def population(self, at: datetime) -> Population:
         """What customers with few events are drawn towards: what was kept, else one that knows nothing."""
         kept = find_population(self._store.reader(), self._made_by)
         if kept is not None:
-            return Population.from_json(kept)
+            return self._population(kept)
         nobody = sums_of(State(self._made_by), at, self._spec)
         return population_of(nobody, self._spec)
+
+    def keep_population(self, connection: sqlite3.Connection, population: Population, now: datetime) -> None:
+        """What customers are drawn towards from now on, inside the caller's transaction."""
+        keep_population(connection, self._made_by, population.to_json(), now)
 
     def _state(self, customer_id: str, at: datetime) -> State | None:
         reader, keys = self._store.reader(), self._store.customer_keys.of(customer_id)

@@ -14,11 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from bandit.errors import UnusableEvents
 from bandit.profile.events import COLUMNS, Event
 from bandit.profile.population import Population
-from bandit.profile.spec import ProfileSpec
-from service.customer_events import keep_population
 from service.live_profile import LiveProfile, ReportedEvent
 from service.store import Log, Store
 
@@ -58,19 +55,13 @@ def load_events(
     Raises:
         UnusableEvents: if the campaign has no `[profile]`: a service would make nothing of events.
     """
-    if log.campaign.profile is None:
-        raise UnusableEvents(
-            f"campaign {log.campaign.id!r} has no [profile] table, so a service would make nothing of events. Add one to the "
-            "campaign file; an empty one will do."
-        )
     profile, left = LiveProfile(store, log), iter(events.groupby("customer_id", observed=True))
     n_all = n_new = 0
     while some := [(str(name), _reported(str(name), rows)) for name, rows in islice(left, AT_ONCE)]:
         news = store.write(partial(_recorded, profile, some, now))
         n_all, n_new = n_all + len(news), n_new + sum(news)
         advance(len(some))
-    spec = (log.campaign.profile or ProfileSpec()).at_home(log.campaign.timezone)
-    store.write(lambda connection: keep_population(connection, spec.sums_hash, population.to_json(), now))
+    store.write(lambda connection: profile.keep_population(connection, population, now))
     return Loaded(n_new, n_all - n_new)
 
 

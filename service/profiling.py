@@ -86,7 +86,7 @@ def profiled(path: Path, campaign: Campaign, at: datetime) -> Profiled:
     Raises:
         UnusableEvents: if the file cannot be used.
     """
-    spec = (campaign.profile or ProfileSpec()).at_home(campaign.timezone)
+    spec = campaign.profile or ProfileSpec().at_home(campaign.timezone)
     raw = read_events(path)
     try:
         events, quality = checked_events(raw.table, spec, until=at, unread=raw.unread)

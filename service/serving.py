@@ -7,6 +7,8 @@ import logging
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from bandit.engine import Engine
 from service.clock import Clock, NewId, RandomIds, Sleep, Timer, system_clock, system_timer
@@ -21,6 +23,9 @@ from service.store import Log, Store
 from service.trainer import Trainer
 from service.webhooks.digester import Digester
 from service.wording import ServedWording
+
+if TYPE_CHECKING:
+    from service.live_profile import LiveProfile
 
 logger = logging.getLogger("manyarm")
 ROWS_PER_STEP = 2000
@@ -156,6 +161,13 @@ class Serving:
                 self._keys_read_at, self._keys_old_at = at, at + KEYS_PAUSE
             finally:
                 self._swapping.release()
+
+    @cached_property
+    def live_profile(self) -> LiveProfile:
+        """What makes contexts of events; made when the first one is asked for, for it takes a second to load."""
+        from service.live_profile import LiveProfile  # noqa: PLC0415 - a service without a profile starts without it
+
+        return LiveProfile(self.store, self.log)
 
     @property
     def snapshot(self) -> str | None:

@@ -12,6 +12,7 @@ import pandas as pd
 from bandit.campaign import Campaign
 from service.commands.bundle import in_one_piece
 from service.commands.options import advancing, opened
+from service.customer_events import require_profile
 from service.profile_loading import Loaded, load_events
 from service.profiling import Profiled, with_customers
 
@@ -50,11 +51,8 @@ class TablesAsked:
 
     def refuse_unloadable(self, campaign: Campaign) -> None:
         """Refuse events that the campaign makes nothing of, before any work is done."""
-        if self.load and campaign.profile is None:
-            raise click.UsageError(
-                f"campaign {campaign.id!r} has no [profile] table, so a service would make nothing of events. Add one to the "
-                "campaign file; an empty one will do."
-            )
+        if self.load:
+            require_profile(campaign)
 
 
 OPTIONS = (

@@ -109,7 +109,7 @@ async def _store(serving: Serving, asked: Asked) -> Decision:
     past, seen = PastSends(serving.store, serving.log).to(asked.customer_id, at)
     decision = serving.engine.decide(
         asked.customer_id,
-        await profiled(serving.store, serving.log, asked.customer_id, asked.context, at),
+        await profiled(serving, asked.customer_id, asked.context, at),
         decision_id=asked.decision_id,
         at=at,
         past=past,

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from bandit.engine import check_ids
 from bandit.errors import UnusableEvents
+from service.customer_events import require_profile
 from service.routes.decisions import JSON, PREFIX
 from service.schemas import LONGEST_ID, documented, problems, read
 from service.serving import Serving
@@ -102,11 +103,7 @@ def _record(serving: Serving) -> Callable[[str, Request], Awaitable[Response]]:
             raise UnusableEvents(
                 f"the body holds {len(body.events)} events, need 1 to {MOST}. Send them in several requests."
             )
-        if serving.log.campaign.profile is None:
-            raise UnusableEvents(
-                f"campaign {serving.log.campaign.id!r} has no [profile] table, so nothing would be made of events. Add one to "
-                "the campaign file; an empty one will do."
-            )
+        require_profile(serving.log.campaign)
         now = serving.clock()
         profile, reported = await run_in_threadpool(_prepared, serving, customer_id, body, now)
 
@@ -125,7 +122,7 @@ def _prepared(
 ) -> tuple[LiveProfile, list[ReportedEvent]]:
     """Checked events; in a worker thread, since what makes features of events takes a second to load the first time."""
     from bandit.profile.events import Event  # noqa: PLC0415 - see above
-    from service.live_profile import LiveProfile, ReportedEvent  # noqa: PLC0415
+    from service.live_profile import ReportedEvent  # noqa: PLC0415
 
     reported = []
     for one in body.events:
@@ -133,7 +130,7 @@ def _prepared(
             raise UnusableEvents(
                 f"an event_id has {len(one.event_id)} characters, need 1 to {LONGEST_ID}: a repeated report is known by it."
             )
-        cells = {name: getattr(one, name) for name in ("value", "channel", "device", "content", "zone", "discount")}
-        at = time_of(one.at, what="at") or now
-        reported.append(ReportedEvent(one.event_id, Event(customer_id, at, one.type, **cells)))
-    return LiveProfile(serving.store, serving.log), reported
+        cells = msgspec.structs.asdict(one)
+        event_id, at = cells.pop("event_id"), time_of(cells.pop("at"), what="at") or now
+        reported.append(ReportedEvent(event_id, Event(customer_id, at, **cells)))
+    return serving.live_profile, reported
