@@ -30,8 +30,12 @@ NAMES = (
     "m023_add_n_done_to_batch_runs",
     "m024_create_product_candidates",
     "m025_create_customer_events",
+    "m026_create_profile_models",
+    "m027_add_recent_sends_to_decisions",
+    "m028_create_erased_rankings",
+    "m029_load_product_candidates_in_slices",
 )
-"""Every migration of service/migrations.py, in its order; a test holds the two together."""
+"""Every migration of service/migrations, in its order; a test holds the two together."""
 
 
 def bring_up_to_date(connection: sqlite3.Connection, path: object) -> None:

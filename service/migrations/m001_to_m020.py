@@ -1,18 +1,10 @@
-"""The store's tables, as an append-only list of migrations. Never edit one that has shipped; add the next."""
+"""The first tables: logs, decisions, outcomes, snapshots, keys, webhooks, opt-outs."""
 
 from __future__ import annotations
 
-import sqlite3
-
 from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
 
-migrations = Migrations("manyarm")
-
-
-def apply(connection: sqlite3.Connection) -> None:
-    """Apply what has not been applied yet, each migration in a transaction of its own."""
-    migrations.apply(Database(connection))
+from service.migrations.registry import migrations
 
 
 @migrations()
@@ -270,107 +262,3 @@ def m014_add_verdict_to_outcomes(db: Database) -> None:
 def m020_index_settled_decisions(db: Database) -> None:
     """Counts of void, deferred and expired decisions, without a walk over the whole log; metrics ask every few seconds."""
     db.execute("CREATE INDEX decisions_settled ON decisions(log_id, state) WHERE state NOT IN ('pending', 'matured')")
-
-
-@migrations()
-def m021_create_rankings(db: Database) -> None:
-    """Rankings of actions that came with the request; see `decisions` for which part of a row never changes.
-
-    One loop a campaign's name, whatever its file says: actions and features are the caller's. `ranking_head` is to
-    rankings what `head` is to decisions; `late` rewards are kept and never count.
-    """
-    db.execute(
-        """
-        CREATE TABLE rankings (
-            seq INTEGER PRIMARY KEY, campaign TEXT NOT NULL, event_id TEXT NOT NULL UNIQUE, "group" TEXT NOT NULL,
-            context TEXT NOT NULL, actions TEXT NOT NULL, excluded TEXT NOT NULL, deferred INTEGER NOT NULL,
-            pmf BLOB NOT NULL, chosen INTEGER NOT NULL, propensity REAL NOT NULL, policy TEXT NOT NULL, snapshot TEXT,
-            fallback TEXT, estimate REAL, rules TEXT NOT NULL, decided_at TEXT NOT NULL, chain BLOB NOT NULL,
-            state TEXT NOT NULL, due_at TEXT NOT NULL, activated_at TEXT, reward REAL, matured INTEGER
-        ) STRICT
-        """
-    )
-    db.execute("CREATE INDEX rankings_due ON rankings(campaign, due_at) WHERE state IN ('pending', 'deferred')")
-    db.execute("CREATE UNIQUE INDEX rankings_matured ON rankings(campaign, matured) WHERE matured IS NOT NULL")
-    db.execute(
-        "CREATE TABLE ranking_head (only INTEGER PRIMARY KEY CHECK (only = 1), seq INTEGER NOT NULL, chain BLOB NOT NULL) STRICT"
-    )
-    db.execute("INSERT INTO ranking_head VALUES (1, 0, zeroblob(16))")
-    db.execute(
-        """
-        CREATE TABLE ranking_rewards (
-            number INTEGER PRIMARY KEY, event_id TEXT NOT NULL, value REAL NOT NULL, received_at TEXT NOT NULL,
-            late INTEGER NOT NULL
-        ) STRICT
-        """
-    )
-    db.execute("CREATE INDEX ranking_rewards_event ON ranking_rewards(event_id)")
-    db.execute(
-        """
-        CREATE TABLE ranking_snapshots (
-            number INTEGER PRIMARY KEY, campaign TEXT NOT NULL, snapshot TEXT NOT NULL UNIQUE, parent TEXT,
-            n_learned INTEGER NOT NULL, watermark INTEGER NOT NULL, sha256 TEXT NOT NULL, body BLOB NOT NULL,
-            created_at TEXT NOT NULL
-        ) STRICT
-        """
-    )
-
-
-@migrations()
-def m022_index_rankings_by_snapshot(db: Database) -> None:
-    """Whether any ranking names a snapshot, without a walk over all of them: the trainer deletes those that none names."""
-    db.execute("CREATE INDEX rankings_snapshot ON rankings(snapshot) WHERE snapshot IS NOT NULL")
-
-
-@migrations()
-def m023_add_n_done_to_batch_runs(db: Database) -> None:
-    """How far a run has come, so that those of whom nothing is stored are counted once, however often it was killed."""
-    db.execute("ALTER TABLE batch_runs ADD COLUMN n_done INTEGER NOT NULL DEFAULT 0")
-
-
-@migrations()
-def m024_create_product_candidates(db: Database) -> None:
-    """What products each customer may be offered, best first, as `manyarm products --load` brought them.
-
-    `generation` is of the key that customer_key was made with.
-    """
-    db.execute(
-        """
-        CREATE TABLE product_candidates (
-            campaign TEXT NOT NULL, dimension TEXT NOT NULL, customer_key TEXT NOT NULL, products TEXT NOT NULL,
-            loaded_at TEXT NOT NULL, generation INTEGER NOT NULL,
-            PRIMARY KEY (campaign, customer_key, dimension)
-        ) STRICT, WITHOUT ROWID
-        """
-    )
-    db.execute("CREATE INDEX product_candidates_customer ON product_candidates(customer_key)")
-
-
-@migrations()
-def m025_create_customer_events(db: Database) -> None:
-    """What customers did, as it was reported, and the sums that features are made of; both under the customer's key.
-
-    Sums can be made again from the events, so a changed `[profile]` loses nothing. `generation` is of the key that
-    customer_key was made with. A population is what customers with few events are drawn towards.
-    """
-    db.execute(
-        """
-        CREATE TABLE customer_events (
-            customer_key TEXT NOT NULL, event_id TEXT NOT NULL, at TEXT NOT NULL, body TEXT NOT NULL,
-            received_at TEXT NOT NULL, generation INTEGER NOT NULL,
-            PRIMARY KEY (customer_key, event_id)
-        ) STRICT, WITHOUT ROWID
-        """
-    )
-    db.execute("CREATE INDEX customer_events_received ON customer_events(received_at)")
-    db.execute(
-        """
-        CREATE TABLE customer_states (
-            customer_key TEXT NOT NULL, made_by TEXT NOT NULL, state BLOB NOT NULL, generation INTEGER NOT NULL,
-            PRIMARY KEY (customer_key, made_by)
-        ) STRICT, WITHOUT ROWID
-        """
-    )
-    db.execute(
-        "CREATE TABLE populations (made_by TEXT PRIMARY KEY, body BLOB NOT NULL, fitted_at TEXT NOT NULL) STRICT, WITHOUT ROWID"
-    )
