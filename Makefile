@@ -32,7 +32,7 @@ contracts: $(READY)  ## import directions and cycles
 	$(BIN)/lint-imports
 
 tests: $(READY)  ## tests, docstrings, README and docs, on two cores
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 format: $(READY)  ## rewrite files in the house format
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .

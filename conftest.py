@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,13 +21,60 @@ from sybil.document import PythonDocStringDocument
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
 
+pytest_plugins = ["tests.made_once"]
+
 # How long an example takes is a matter of the machine, and no test of a law.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
+# On two cores with two workers, threads that multiply matrices wait for each other; those who come next inherit it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 SHARED = Path(__file__).resolve().parent.parent / "shared"
 PACKAGES = ("bandit", "policies", "simulator", "evaluation", "service")
 BIN = str(Path(sys.executable).parent)
+FORKS = Path(__file__).resolve().parent / "tests" / "forks.py"
+SHARED_FORKS = "FORKS_OF_THE_TESTS"
+"""The environment variable with the folder of the server that all workers use."""
+SECONDS_TO_LOAD = 600
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where there will be workers, one server is for all, and loads while they collect."""
+    if getattr(config.option, "numprocesses", None) and SHARED_FORKS not in os.environ:
+        os.environ[SHARED_FORKS] = start_forks()
+
+
+def start_forks() -> str:
+    """Start the server of `tests/forks.py`, which ends with this process; its folder."""
+    folder = tempfile.mkdtemp(prefix="forks")
+    with (Path(folder) / "log").open("w") as log:
+        server = subprocess.Popen([sys.executable, FORKS, folder], stdin=subprocess.PIPE, stdout=log, stderr=log)
+
+    def stop() -> None:
+        server.communicate()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(stop)
+    return folder
+
+
+@cache
+def forks() -> str:
+    """The folder of commands that start without loading; waits until they are there."""
+    folder = Path(os.environ.get(SHARED_FORKS) or start_forks())
+    until = time.monotonic() + SECONDS_TO_LOAD
+    while not (folder / "manyarm").exists():
+        if time.monotonic() > until:
+            raise TimeoutError(f"tests/forks.py is not ready: {(folder / 'log').read_text()}")
+        time.sleep(0.05)
+    return str(folder)
+
+
+@pytest.fixture(scope="session", name="forks")
+def forks_fixture() -> Path:
+    """The folder with `manyarm` and `python` that start without loading; see tests/forks.py."""
+    return Path(forks())
 
 
 def run_in_shell(example: Example) -> None:
@@ -35,7 +87,7 @@ def run_in_shell(example: Example) -> None:
         if not SHARED.is_dir():
             pytest.skip("the real data sets are not beside this clone")
         script = script.replace("../shared", str(SHARED))
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    environment = {**os.environ, "PATH": f"{forks()}:{BIN}:{os.environ['PATH']}"}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=folder,
@@ -66,6 +118,17 @@ def tear_down(namespace: dict[str, object]) -> None:
     namespace["temporary"].cleanup()  # type: ignore[attr-defined]
 
 
+class Docstrings(PythonDocStringDocument):
+    """The docstrings of a file; what cannot hold an example is not searched for one."""
+
+    @staticmethod
+    def extract_docstrings(python_source_code: str) -> Iterator[tuple[int, int, str]]:
+        """Docstrings with an example: start, end and text."""
+        if ">>>" in python_source_code:
+            found = PythonDocStringDocument.extract_docstrings(python_source_code)
+            yield from (docstring for docstring in found if ">>>" in docstring[2])
+
+
 pages = Sybil(
     parsers=[CodeBlockParser(language="bash", evaluator=run_in_shell), PythonCodeBlockParser(), SkipParser()],
     patterns=["README.md", "docs/*.md", "docs/*/*.md"],
@@ -86,7 +149,7 @@ docstrings = Sybil(
             "service/webhooks",
         )
     ],
-    document_types={".py": PythonDocStringDocument},
+    document_types={".py": Docstrings},
 )
 pytest_collect_file = (pages + docstrings).pytest()
 
@@ -98,3 +161,4 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # what tests make is mostly gone by itself

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import subprocess
-import sys
 from pathlib import Path
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
@@ -15,9 +14,9 @@ def kept():
     return {path.name: path.stat().st_mtime_ns for path in (BENCHMARKS / "results").iterdir()}
 
 
-def test_a_smoke_run_of_all_parts_runs_and_writes_nothing(tmp_path):
+def test_a_smoke_run_of_all_parts_runs_and_writes_nothing(tmp_path, forks):
     before = kept()
-    command = [sys.executable, str(BENCHMARKS / "evaluate.py"), "--smoke"]
+    command = [str(forks / "python"), str(BENCHMARKS / "evaluate.py"), "--smoke"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")
     assert kept() == before

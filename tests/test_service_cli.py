@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -42,54 +43,79 @@ def with_ids(prefix="d"):
     return [{"decision_id": f"{prefix}{i}"} | user for i, user in enumerate(USERS)]
 
 
+def invoke(*arguments, code=0):
+    """Runs a command and checks its exit status; a traceback is a failure whatever the status."""
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise AssertionError(f"manyarm {' '.join(map(str, arguments))}: a traceback") from result.exception
+    assert result.exit_code == code, result.output
+    return result
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs a command in a fresh folder and checks its exit status; a traceback is a failure whatever the status."""
+    """Runs a command in a fresh folder; see `invoke`."""
     monkeypatch.chdir(tmp_path)
-    runner = CliRunner()
-
-    def invoke(*arguments, code=0):
-        result = runner.invoke(main, [str(argument) for argument in arguments])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise AssertionError(f"manyarm {' '.join(map(str, arguments))}: a traceback") from result.exception
-        assert result.exit_code == code, result.output
-        return result
-
     return invoke
 
 
 @pytest.fixture
 def campaign(run, worlds, tmp_path):
     """A small campaign file in the fresh folder."""
+    return campaign_in(tmp_path, worlds)
+
+
+def campaign_in(folder, worlds):
     control = {"share": 0.2, "choice": {"subject": "plain", "cta": "join"}}
     text = worlds.toml(worlds.document(groups={"random": 0.2, "control": control}))
-    (tmp_path / "campaign.toml").write_text(text, encoding="utf-8")
-    return load_campaign(tmp_path / "campaign.toml")
+    (folder / "campaign.toml").write_text(text, encoding="utf-8")
+    return load_campaign(folder / "campaign.toml")
 
 
-@pytest.fixture
-def decided(run, campaign):
-    """Thirty decisions d0 to d29, made at noon; returns the choices."""
-    write_csv("users.csv", with_ids())
-    run("decide", "users.csv", "--at", NOON)
-    return read_csv("choices.csv")
+@pytest.fixture(scope="module")
+def decided_folder(worlds, tmp_path_factory):
+    """A folder with thirty decisions d0 to d29, made at noon."""
+    folder = tmp_path_factory.mktemp("decided")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        campaign_in(folder, worlds)
+        write_csv("users.csv", with_ids())
+        invoke("decide", "users.csv", "--at", NOON)
+    return folder
 
 
-@pytest.fixture
-def learned(run, decided):
+@pytest.fixture(scope="module")
+def learned_folder(decided_folder, tmp_path_factory):
     """The same with clicks, and three snapshots."""
+    folder = shutil.copytree(decided_folder, tmp_path_factory.mktemp("learned") / "folder")
     events = [
         {"event_id": f"e{i}", "decision_id": f"d{i}", "type": "click", "at": "2026-11-22T15:00:00Z"}
         for i in range(0, 30, 3)
     ]
-    write_csv("events.csv", events)
-    run("record", "events.csv", "--at", NOON)
-    run("learn", "--at", LATER)
-    for n in (2, 3):
-        write_csv("users.csv", with_ids(f"round{n}-"))
-        run("decide", "users.csv", "--at", f"2026-12-{10 * n - 9:02}T12:00:00Z")
-        run("learn", "--at", f"2026-12-{10 * n:02}T12:00:00Z")
-    return decided
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_csv("events.csv", events)
+        invoke("record", "events.csv", "--at", NOON)
+        invoke("learn", "--at", LATER)
+        for n in (2, 3):
+            write_csv("users.csv", with_ids(f"round{n}-"))
+            invoke("decide", "users.csv", "--at", f"2026-12-{10 * n - 9:02}T12:00:00Z")
+            invoke("learn", "--at", f"2026-12-{10 * n:02}T12:00:00Z")
+    return folder
+
+
+@pytest.fixture
+def decided(run, decided_folder, tmp_path):
+    """A copy of the folder with thirty decisions; returns the choices."""
+    shutil.copytree(decided_folder, tmp_path, dirs_exist_ok=True)
+    return read_csv(decided_folder / "choices.csv")
+
+
+@pytest.fixture
+def learned(run, learned_folder, decided_folder, tmp_path):
+    """A copy of the folder with three snapshots; returns the choices of the thirty."""
+    shutil.copytree(learned_folder, tmp_path, dirs_exist_ok=True)
+    return read_csv(decided_folder / "choices.csv")
 
 
 def test_init_writes_a_campaign_without_faults_and_never_overwrites_one(run, tmp_path):

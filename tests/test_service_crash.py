@@ -68,8 +68,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    command = [str(Path(sys.executable).with_name("manyarm")), "serve", "--port", str(port), "--learn-every", "0.1"]
+def start(forks: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
+    command = [str(forks / "manyarm"), "serve", "--port", str(port), "--learn-every", "0.1"]
     server = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     # One client for all attempts: a new one reads the certificates of the world.
@@ -121,13 +121,13 @@ def n_snapshots(database: sqlite3.Connection) -> int:
 
 
 @pytest.fixture(scope="module")
-def survived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Acknowledged]:
+def survived(tmp_path_factory: pytest.TempPathFactory, forks: Path) -> tuple[Path, Acknowledged]:
     folder = tmp_path_factory.mktemp("crash")
     (folder / "campaign.toml").write_text(CAMPAIGN)
     acknowledged, numbers = Acknowledged(), itertools.count()
     for kill in range(KILLS):
         port, stop = free_port(), threading.Event()
-        server = start(folder, port)
+        server = start(forks, folder, port)
         clients = [
             threading.Thread(target=press, args=(port, client, numbers, acknowledged, stop))
             for client in range(CLIENTS)

@@ -20,11 +20,11 @@ def demo(folder, *arguments):
 
 @pytest.fixture(scope="module", autouse=True)
 def _short():
-    """A campaign of four days instead of four weeks: each day costs sixteen models, whatever the number of sends."""
+    """A campaign of two days instead of four weeks: each day costs sixteen models, whatever the number of sends."""
     with pytest.MonkeyPatch.context() as patch:
         for module in ("service.demo", "service.commands.demo"):
-            patch.setattr(f"{module}.DAYS", 4)
-            patch.setattr(f"{module}.FAULTY_FROM", timedelta(days=2))
+            patch.setattr(f"{module}.DAYS", 2)
+            patch.setattr(f"{module}.FAULTY_FROM", timedelta(days=1))
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 
 import pytest
@@ -75,16 +76,28 @@ def running(worlds, tmp_path):
     found.store.close()
 
 
-@pytest.fixture
-def better(running):
+@pytest.fixture(scope="module")
+def better_file(worlds, tmp_path_factory):
     """s00001 learned that `bad` is the good arm and serves; s00002 learned better and waits; 1,500 sends came since."""
-    running.send(400, 0, good="bad")
-    running.train(1)
-    running.send(1200, 2)
-    running.train(3, promoting=False)
-    running.send(1500, 4)
-    running.close(5)
-    return running
+    path = tmp_path_factory.mktemp("better") / "gate.db"
+    made = Running(worlds, path)
+    made.send(400, 0, good="bad")
+    made.train(1)
+    made.send(1200, 2)
+    made.train(3, promoting=False)
+    made.send(1500, 4)
+    made.close(5)
+    made.store.close()
+    return path
+
+
+@pytest.fixture
+def better(better_file, worlds, tmp_path):
+    """A copy of that."""
+    shutil.copytree(better_file.parent, tmp_path, dirs_exist_ok=True)
+    found = Running(worlds, tmp_path / better_file.name)
+    yield found
+    found.store.close()
 
 
 def more_dimensions(worlds):

@@ -1,0 +1,88 @@
+"""What every test would make anew though it is always the same: an empty database, and the shapes of HTTP's bodies.
+
+A service is made some thousand times in a run of the tests. Half of the time went into tables that twenty migrations make in
+an empty file, and into pydantic's reading of the same classes. Here both are made once and copied; no test shares a
+service, a database or a route with another.
+"""
+
+from __future__ import annotations
+
+import copy
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache, wraps
+from types import CodeType, FunctionType
+from typing import Any
+
+import fastapi.routing
+import pytest
+from fastapi.dependencies.models import Dependant
+from pydantic import BaseModel
+
+from service import migrations
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _made_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrations, "apply", copying(migrations.apply))
+        patch.setattr(fastapi.routing, "create_model_field", renaming(fastapi.routing.create_model_field))
+        patch.setattr(fastapi.routing, "get_dependant", calling(fastapi.routing.get_dependant))
+        patch.setattr(BaseModel, "model_json_schema", classmethod(remembering(BaseModel.model_json_schema.__func__)))
+        yield
+
+
+def copying(apply: Callable[[sqlite3.Connection], None]) -> Callable[[sqlite3.Connection], None]:
+    """An empty file becomes a copy of one to which the migrations were applied; to any other they are applied.
+
+    Not for tests of several processes at one file: a copy does not look at what the others write. `__wrapped__` does.
+    """
+
+    @cache
+    def migrated() -> sqlite3.Connection:
+        empty = sqlite3.connect(":memory:", check_same_thread=False)
+        apply(empty)
+        return empty
+
+    @wraps(apply)
+    def copied(connection: sqlite3.Connection) -> None:
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+            migrated().backup(connection)
+        else:
+            apply(connection)
+
+    return copied
+
+
+def renaming(create: Callable[..., Any]) -> Callable[..., Any]:
+    """The field of an answer is made once for each class; a route gets a copy with its own name."""
+    made = cache(create)
+
+    def renamed(name: str, type_: object, **how: object) -> Any:
+        field = copy.copy(made("made once", type_, **how))
+        field.name = name
+        return field
+
+    return renamed
+
+
+def calling(read: Callable[..., Dependant]) -> Callable[..., Dependant]:
+    """A handler's parameters are read once for each function in the source; a route gets a copy that calls its own."""
+    read_once: dict[tuple[str, CodeType], Dependant] = {}
+
+    def called(*, path: str, call: Callable[..., Any], **how: Any) -> Dependant:
+        if not isinstance(call, FunctionType) or how != {"scope": "function"}:
+            return read(path=path, call=call, **how)
+        key = path, call.__code__
+        if key not in read_once:
+            read_once[key] = read(path=path, call=call, **how)
+        return replace(read_once[key], call=call)
+
+    return called
+
+
+def remembering(schema: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """The JSON schema of a class is made once; who asks gets a copy."""
+    made = cache(schema)
+    return lambda model, *how, **ways: schema(model, *how, **ways) if how or ways else copy.deepcopy(made(model))
