@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bandit.content import Content
-from bandit.context import Context, ContextValue
+from bandit.context import Context, ContextValue, EncodedContext
 from bandit.dimension import Dimension
+from bandit.eligibility import Eligibility
 from bandit.group import Groups
 from bandit.limits import Limits
 from bandit.privacy import Privacy
@@ -17,7 +18,7 @@ from bandit.reward import RewardSpec
 from bandit.schema import Schema
 from bandit.send_slots import SendSlots
 from bandit.time_context import TimeContext
-from bandit.wear_out import WearOut
+from bandit.wear_out import PastSend, WearOut, exposures_of
 
 CHANNEL = "channel"
 """The dimension whose arms say through what a message goes out."""
@@ -53,7 +54,9 @@ class Campaign:
     `[privacy].retention` do not change it, everything else begins a new log. `wear_out` and `learn_every`, the time
     between two steps of the trainer, are None where the file does not ask for them. `silent` is the arm of the last dimension
     that sends nothing, None where every choice is a message; `channel` the place of the dimension of channels, None without;
-    `declared` are the fields of `schema` that a caller gives, for the others are made of the time.
+    `declared` are the fields of `schema` that a caller gives, for the others are made of the time; `looks_back` is for how long
+    an earlier send to the same customer matters to a decision, None where it does not; `eligibility` are the rules between arms,
+    prepared for whoever asks what is eligible.
     """
 
     id: str
@@ -77,13 +80,20 @@ class Campaign:
     silent: str | None = field(init=False, repr=False, compare=False, default=None)
     channel: int | None = field(init=False, repr=False, compare=False, default=None)
     declared: Schema = field(init=False, repr=False, compare=False)
+    looks_back: timedelta | None = field(init=False, repr=False, compare=False, default=None)
+    eligibility: Eligibility = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "eligibility", Eligibility(self.dimensions))
         # A choice that ended has an arm that sends nothing in every later dimension, so the last one says it.
         object.__setattr__(self, "silent", self.dimensions[-1].silent if self.dimensions else None)
         places = {dimension.name: d for d, dimension in enumerate(self.dimensions)}
         object.__setattr__(self, "channel", places.get(CHANNEL))
         object.__setattr__(self, "declared", self._without_made())
+        recent_send = self.reward.recent_send
+        spans = [self.wear_out.window] if self.wear_out else []
+        spans += [recent_send.within] if recent_send else []
+        object.__setattr__(self, "looks_back", max(spans, default=None))
 
     def _without_made(self) -> Schema:
         if self.time is None:
@@ -106,6 +116,19 @@ class Campaign:
             InvalidContext: if the caller gives a made field, or a zone that is none.
         """
         return self.time.completed(context, at) if self.time else context
+
+    def with_past(self, encoded: EncodedContext, past: Sequence[PastSend], at: datetime) -> EncodedContext:
+        """A context with what the campaign counts of a customer's earlier sends.
+
+        Args:
+            encoded: as used.
+            past: what the customer got before, in any order.
+            at: time of the decision.
+        """
+        recent_send = self.reward.recent_send
+        if self.wear_out and past:
+            encoded = encoded._replace(exposures=exposures_of(self.dimensions, self.wear_out, past, at))
+        return encoded._replace(recent_sends=recent_send.count(self.dimensions, past, at)) if recent_send else encoded
 
     @property
     def zone_fields(self) -> tuple[str, ...]:
@@ -153,6 +176,18 @@ class Campaign:
     def sends_nothing(self, choice: Mapping[str, str]) -> bool:
         """Whether a choice ends without a message; see `bandit.no_send`."""
         return self.silent is not None and choice[self.dimensions[-1].name] == self.silent
+
+    def reward_of(self, arms: Sequence[str], types: Iterable[str], recent_sends: int | None) -> float:
+        """The reward of a matured decision; only a choice that sends something bears what recent messages cost.
+
+        Args:
+            arms: of the choice, one a dimension.
+            types: what happened within the window.
+            recent_sends: messages that its customer had got lately, as its row says; None where it says nothing.
+        """
+        if recent_sends and arms[-1] != self.silent:
+            return self.reward.reward_of(types, recent_sends)
+        return self.reward.worth_of(types)
 
     @property
     def has_caps(self) -> bool:

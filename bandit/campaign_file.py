@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from zoneinfo import available_timezones
@@ -15,6 +16,7 @@ from bandit.campaign_arms import read_dimensions
 from bandit.campaign_schema import read_schema
 from bandit.channel import channels_of
 from bandit.content import read_content, refuse_unfillable
+from bandit.dead_end import refuse_dead_ends
 from bandit.dimension import Dimension
 from bandit.errors import InvalidCampaign
 from bandit.fault import Fault, Reader, is_number
@@ -24,7 +26,8 @@ from bandit.limits import read_limits
 from bandit.no_send import NO_SEND, with_no_send
 from bandit.privacy import read_privacy, refuse_consent_without_control, without_retention
 from bandit.profile.spec import read_profile
-from bandit.reward import RewardSpec, parse_window
+from bandit.reward import parse_window
+from bandit.reward_table import read_reward
 from bandit.schema import Schema
 from bandit.send_slots_table import with_grid
 from bandit.text_features import with_text_features
@@ -50,10 +53,12 @@ SECTIONS = (
     "dimension",
 )
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
+Further = Callable[[PolicySpec, LearnerSpec, bool], Sequence[Fault]]
+"""Faults of the policy and the learner, by whoever knows which there are; the last says whether earlier sends matter."""
 
 
-def load_campaign(path: str | Path) -> Campaign:
-    """Read and check a campaign file.
+def load_campaign(path: str | Path, *, further: Further = lambda *_: ()) -> Campaign:
+    """Read and check a campaign file; see `read_campaign`.
 
     Raises:
         InvalidCampaign: with every fault of the file, or why it could not be read.
@@ -66,11 +71,20 @@ def load_campaign(path: str | Path) -> Campaign:
         raise InvalidCampaign([Fault("file", "nothing at that path", advice)], str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidCampaign([Fault("file", str(error), "a readable UTF-8 text")], str(path)) from error
-    return read_campaign(text, source=path.name)
+    return read_campaign(text, source=path.name, further=further)
 
 
-def read_campaign(text: str, *, source: str = "campaign.toml") -> Campaign:
+def read_campaign(
+    text: str, *, source: str = "campaign.toml", has_log: bool = False, further: Further = lambda *_: ()
+) -> Campaign:
     """Check a campaign text and freeze it.
+
+    Args:
+        text: in TOML.
+        source: what faults call it.
+        has_log: whether decisions were made of it already: it may then have arms that can never be sent, which older
+            versions took, so that its log can be read.
+        further: more faults, to be named along with the others.
 
     Raises:
         InvalidCampaign: with every fault, each with its key, what was found and what would be right.
@@ -89,7 +103,7 @@ def read_campaign(text: str, *, source: str = "campaign.toml") -> Campaign:
     declared = read_schema(root.table("context"))
     time = read_time(root.table("time"), declared, home=timezone) if "time" in root.names() else None
     schema = Schema((*declared.fields, *time.fields)) if time else declared
-    reward = _reward(root.table("reward"))
+    reward = read_reward(root.table("reward"))
     policy, learner = _policy(root.table("policy")), _learner(root.table("learner"))
     listed = read_dimensions(root.tables("dimension"), schema, faults)
     groups = _groups(root.table("groups"), listed)
@@ -106,6 +120,9 @@ def read_campaign(text: str, *, source: str = "campaign.toml") -> Campaign:
     root.refuse_the_rest(SECTIONS)
     _refuse_rules_between_independent_dimensions(policy, listed, faults)
     refuse_an_end_of_independent_dimensions(policy, listed, faults)
+    if not has_log:
+        refuse_dead_ends(dimensions, faults)
+    faults += further(policy, learner, bool(wear_out or reward.recent_send))
     if faults:
         raise InvalidCampaign(faults, source)
     content_hash = content_hash_of(without_retention(tables))
@@ -159,22 +176,6 @@ def _learn_every(table: Reader) -> timedelta | None:
     if text and not (pause and pause <= LONGEST_PAUSE):
         table.fault("learn_every", text, wanted)
     return pause
-
-
-def _reward(table: Reader) -> RewardSpec:
-    wanted = "a duration such as 72h, 7d or 90m"
-    text = table.text("window", wanted=wanted)
-    window = parse_window(text)
-    if text and not window:
-        table.fault("window", text, wanted)
-    events = table.table("events")
-    worths: dict[str, float] = {}
-    for name in events.names():
-        worths[name] = events.number(name, low=-1e6, high=1e6, default=None, wanted="a finite number; larger is better")
-    if not any(worths.values()):
-        table.fault("events", worths or None, "at least one type with a worth other than 0, such as { click = 1.0 }")
-    table.refuse_the_rest(("window", "events"))
-    return RewardSpec(window or timedelta(hours=1), worths)
 
 
 def _groups(table: Reader, dimensions: tuple[Dimension, ...]) -> Groups:

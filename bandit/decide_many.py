@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit.arrays import BoolArray, FloatArray, count_true
+from bandit.charged_scorer import charges_in
 from bandit.compiled import CompiledScorer
 from bandit.context import Context, ContextValue, EncodedContext, is_unicode
 from bandit.context_columns import ContextColumns
 from bandit.decision import Decision
 from bandit.decisions import Decisions, Requests
-from bandit.draw import draw_many, positions_of
-from bandit.eligibility import Eligibility
+from bandit.draw import draw_many, positions_of_each
 from bandit.engine import LONGEST_ID, Engine, check_ids, require_zone
 from bandit.errors import (
     InvalidCandidates,
@@ -38,10 +38,9 @@ from bandit.pmf import SUM_TOLERANCE
 from bandit.policy import Policy
 from bandit.product_candidates import ProductOffers
 from bandit.slot_columns import within_hours
-from bandit.wear_out import exposures_of
 
-MOST_NUMBERS = 2**19
-"""In the states of one block of rows: a few megabytes, which a processor's cache holds."""
+MOST_NUMBERS = 2**17
+"""In the states of one block of rows: a megabyte, which a core's own cache holds."""
 _Rows = NDArray[np.int64]
 
 
@@ -60,7 +59,7 @@ def decide_many(engine: Engine, requests: Requests) -> Decisions:
     best arms alike, the engine's own product of matrices may break the tie by that much, and this does not.
     """
     wave = _Wave(engine, requests)
-    if engine.campaign.wear_out and requests.pasts is None:
+    if engine.campaign.looks_back is not None and requests.pasts is None:
         return wave.decided_alone()
     try:
         return wave.decided()
@@ -75,7 +74,7 @@ class _Wave:
     def __init__(self, engine: Engine, requests: Requests) -> None:
         n, sizes = len(requests), engine.campaign.sizes
         self._engine, self._requests = engine, requests
-        self._eligibility = Eligibility(engine.campaign.dimensions)
+        self._charges = charges_in(engine.served.scorer) if engine.served else None
         self._groups = [Group.LEARNER] * n
         self._contexts: Sequence[EncodedContext] = ()
         self._picks = np.zeros((n, len(sizes)), dtype=np.int64)
@@ -106,7 +105,9 @@ class _Wave:
         self._groups = [decision.group for decision in made]
         self._contexts = self._fields()
         self._contexts = [
-            context._replace(exposures=decision.exposures, excluded=decision.excluded)
+            context._replace(
+                exposures=decision.exposures, excluded=decision.excluded, recent_sends=decision.recent_sends
+            )
             for context, decision in zip(self._contexts, made, strict=True)
         ]
         for row, decision in enumerate(made):
@@ -133,7 +134,7 @@ class _Wave:
     def _encoded(self) -> Sequence[EncodedContext]:
         asked, campaign = self._requests, self._engine.campaign
         _check_many(asked)
-        spec, contexts = campaign.wear_out, self._fields()
+        contexts = self._fields()
         if asked.exclude is not None:
             contexts = [
                 context._replace(excluded=excluded_in(campaign.dimensions, exclude)) if exclude else context
@@ -142,10 +143,10 @@ class _Wave:
         contexts = self._offered_products(contexts)
         if campaign.send_slots:
             contexts = within_hours(contexts, campaign.send_slots, asked.at)
-        if spec is None or asked.pasts is None:
+        if campaign.looks_back is None or asked.pasts is None:
             return contexts
         return [
-            context._replace(exposures=exposures_of(campaign.dimensions, spec, past, at)) if past else context
+            campaign.with_past(context, past, at)
             for context, past, at in zip(contexts, asked.pasts, asked.at, strict=True)
         ]
 
@@ -199,20 +200,22 @@ class _Wave:
         contexts = _some(self._contexts, rows)
         values, excluded = self._looked_at(contexts)
         ids = [self._requests.decision_ids[row] for row in rows]
-        states = ManyStates(tables, contexts) if tables else None
+        states = ManyStates(tables, contexts, self._charges) if tables else None
         sound = np.ones(len(rows), dtype=np.bool_)
         campaign, salt = self._engine.campaign, self._engine.salt
-        for d, dimension in enumerate(campaign.dimensions):
-            eligible = self._eligibility.offered_to_many(d, values, self._picks[rows], excluded)
+        names = [dimension.name for dimension in campaign.dimensions]
+        positions = positions_of_each(campaign.id, ids, names, salt=salt)
+        for d in range(len(names)):
+            eligible = campaign.eligibility.offered_to_many(d, values, self._picks[rows], excluded)
             estimates, believable = states.estimates(d) if states else (NO_ESTIMATES, sound)
             pmf = policy.pmf(estimates, eligible, dimension=d)
             sound &= believable & _are_pmfs(pmf, eligible)
             if not sound.all():
                 pmf = np.where(sound[:, None], pmf, eligible / count_true(eligible))
-            picks = draw_many(pmf, positions_of(campaign.id, ids, dimension.name, salt=salt))
+            picks = draw_many(pmf, positions[d])
             self._picks[rows, d], self._pmfs[d][rows] = picks, pmf
             self._propensities[rows, d] = pmf[np.arange(len(rows)), picks]
-            if states and d < len(campaign.dimensions) - 1:
+            if states and d < len(names) - 1:
                 states.pick(d, picks)
             elif states:
                 self._estimates[rows] = states.whole(d, picks)
@@ -224,7 +227,10 @@ class _Wave:
     ) -> tuple[Sequence[Mapping[str, ContextValue]], Sequence[tuple[Excluded, ...]]]:
         """What rules look at, and what callers excluded."""
         if not isinstance(contexts, ContextColumns):
-            return [context.values for context in contexts], [context.excluded for context in contexts]
+            # Equal ones as one object: there may be hundreds of arms in each, which are then looked at once.
+            same: dict[tuple[Excluded, ...], tuple[Excluded, ...]] = {}
+            excluded = [same.setdefault(context.excluded, context.excluded) for context in contexts]
+            return [context.values for context in contexts], excluded
         has_rules = any(arm.when for dimension in self._engine.campaign.dimensions for arm in dimension.arms)
         values = contexts.values() if has_rules else [{}] * len(contexts)
         return values, contexts.excluded.rows() if contexts.excluded else [()] * len(contexts)
@@ -261,6 +267,9 @@ def _check_many(asked: Requests) -> None:
     if not (_are_plain(asked.customer_ids) and _are_plain(asked.decision_ids)):
         for customer_id, decision_id in zip(asked.customer_ids, asked.decision_ids, strict=True):
             check_ids(customer_id, decision_id)
+    if len(set(map(id, asked.at))) == 1:  # a table has one time for all
+        require_zone(asked.at[0])
+        return
     for at in {id(at): at for at in asked.at}.values():
         require_zone(at)
 

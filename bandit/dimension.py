@@ -47,6 +47,22 @@ class Arm:
     default: str = ""
     parts: Mapping[str, str] = field(default_factory=dict)
 
+    def suits(self, context: Mapping[str, object]) -> bool:
+        """Whether a context is what `when` asks for.
+
+        >>> Arm("vip", when={"level": frozenset(["power"])}).suits({"level": None})
+        False
+        """
+        return all(context.get(name) in allowed for name, allowed in self.when.items()) if self.when else True
+
+    def goes_with(self, picked: Mapping[str, str]) -> bool:
+        """Whether earlier picks, by dimension, are what `requires` asks for.
+
+        >>> Arm("bold", requires={"subject": frozenset(["champion"])}).goes_with({"subject": "champion"})
+        True
+        """
+        return all(picked[name] in arms for name, arms in self.requires.items()) if self.requires else True
+
 
 @dataclass(frozen=True, slots=True)
 class Dimension:

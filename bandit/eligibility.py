@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -11,31 +11,39 @@ from numpy.typing import NDArray
 
 from bandit.arrays import BoolArray
 from bandit.context import ContextValue
-from bandit.dimension import Arm, Dimension
+from bandit.dead_end import DeadEnds
+from bandit.dimension import Dimension
 from bandit.errors import NoEligibleArm
-from bandit.exclusion import BY_CALLER, Excluded
-
-MOST_SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """An arm that is not on offer, and the rule that removed it."""
-
-    arm: str
-    rule: str
+from bandit.exclusion import Excluded
+from bandit.removal import Removal, broken_rule, leads_nowhere, without_arms
 
 
 class Eligibility:
-    """The rules of one campaign, prepared once; dimensions without rules cost nothing."""
+    """The rules of one campaign, prepared once; dimensions without rules cost nothing.
 
-    __slots__ = ("_all", "_dimensions", "_required", "_ruled")
+    An arm is eligible if its rules hold, nothing took it out of this decision, and a whole choice is left after it: see
+    `bandit.dead_end`. So whoever is offered an arm of the first dimension is offered one of each.
 
-    def __init__(self, dimensions: Sequence[Dimension]) -> None:
+    Args:
+        dimensions: all of the campaign's.
+        looks_ahead: whether dead ends are out; they were not in decisions made before there was this look ahead.
+    """
+
+    __slots__ = ("_all", "_dead_ends", "_dimensions", "_is_free", "_looks_ahead", "_required", "_ruled")
+
+    def __init__(self, dimensions: Sequence[Dimension], *, looks_ahead: bool = True) -> None:
         self._dimensions = tuple(dimensions)
         self._all = tuple(tuple(range(len(dimension.arms))) for dimension in dimensions)
         self._required: dict[int, BoolArray] = {}
         self._ruled = tuple(any(arm.when or arm.requires for arm in dimension.arms) for dimension in dimensions)
+        self._dead_ends = DeadEnds(dimensions)
+        self._looks_ahead = tuple(looks_ahead and possible for possible in self._dead_ends.possible)
+        self._is_free = tuple(not (ruled or ahead) for ruled, ahead in zip(self._ruled, self._looks_ahead, strict=True))
+
+    @property
+    def looks_ahead(self) -> tuple[bool, ...]:
+        """For each dimension whether an arm of it may be out because it leads nowhere."""
+        return self._looks_ahead
 
     def offered(
         self,
@@ -55,19 +63,30 @@ class Eligibility:
         Raises:
             NoEligibleArm: naming the rule that removed each arm.
         """
+        if self._is_free[dimension] and not excluded:
+            return self._all[dimension]
+        left = self._left_by_rules(dimension, context, picks, excluded)
+        offered = left
+        if left and self._looks_ahead[dimension]:
+            offered = self._dead_ends.leading_on(dimension, left, context, picks, excluded)
+        if not offered:
+            raise self._nothing_left(dimension, left, context, picks, excluded)
+        return offered
+
+    def _left_by_rules(
+        self,
+        dimension: int,
+        context: Mapping[str, ContextValue],
+        picks: Sequence[int],
+        excluded: Collection[Excluded],
+    ) -> tuple[int, ...]:
+        """Positions of the arms whose own rules hold, dead ends among them."""
+        kept_out = _kept_out(dimension, excluded)
         if not self._ruled[dimension]:
-            if not excluded:
-                return self._all[dimension]
-            kept_out = _kept_out(dimension, excluded)
-            offered = tuple([one for one in self._all[dimension] if one not in kept_out])
-            if offered:
-                return offered
-        removals = self.removals(dimension, context, picks, excluded)
-        removed = {removal.arm for removal in removals}
-        ids = self._dimensions[dimension].ids
-        if len(removed) == len(ids):
-            raise NoEligibleArm(_nothing_left(self._dimensions[dimension], removals))
-        return tuple(position for position, arm in enumerate(ids) if arm not in removed)
+            return tuple([one for one in self._all[dimension] if one not in kept_out])
+        picked = self._picked(picks)
+        arms = enumerate(self._dimensions[dimension].arms)
+        return tuple([k for k, arm in arms if k not in kept_out and arm.suits(context) and arm.goes_with(picked)])
 
     def offered_to_many(
         self,
@@ -90,26 +109,33 @@ class Eligibility:
         Raises:
             NoEligibleArm: for the first customer to whom rules leave nothing.
         """
-        if not self._ruled[dimension]:
+        if self._is_free[dimension] and not any(excluded):
+            # Arms vary slowest in memory: whoever adds over them goes along whole columns.
+            return np.ones((len(self._all[dimension]), len(excluded)), dtype=np.bool_).T
+        if self._is_free[dimension]:
             kept_in = self._not_excluded(dimension, excluded)
             if kept_in.any(axis=1).all():
                 return kept_in
-        arms = self._dimensions[dimension].arms
-        asked = sorted({name for arm in arms for name in arm.when})
-        places = [
-            d for d, one in enumerate(self._dimensions[:dimension]) if any(one.name in arm.requires for arm in arms)
-        ]
-        found: dict[tuple[object, ...], BoolArray] = {}
-        masks = []
-        # Hours take out dozens of arms, mostly the same object of many rows: each is hashed once.
-        same: dict[Collection[Excluded], int] = {}
-        numbers = {place: same.setdefault(one, len(same)) for place, one in {id(one): one for one in excluded}.items()}
-        for context, earlier, kept_out in zip(contexts, picks[:, :dimension].tolist(), excluded, strict=True):
-            key = (*[context[name] for name in asked], *[earlier[d] for d in places], numbers[id(kept_out)])
-            if key not in found:
-                found[key] = self.mask(dimension, context, earlier, kept_out)
-            masks.append(found[key])
-        return np.array(masks)
+        asked, places = self._looked_at(dimension)
+        rows = _numbered(contexts, asked, excluded)
+        for earlier in places:
+            _, rows = np.unique(rows * len(self._all[earlier]) + picks[:, earlier], return_inverse=True)
+        _, first, rows = np.unique(rows, return_index=True, return_inverse=True)
+        # In the order of rows, so that it is the first customer without an arm who is named.
+        masks = {
+            row: self.mask(dimension, contexts[row], picks[row, :dimension].tolist(), excluded[row])
+            for row in sorted(first.tolist())
+        }
+        found: BoolArray = np.array([masks[row] for row in first.tolist()])[rows]
+        return found
+
+    def _looked_at(self, dimension: int) -> tuple[list[str], list[int]]:
+        """The context fields and the earlier dimensions that have a say in what is eligible."""
+        until = len(self._dimensions) if self._looks_ahead[dimension] else dimension + 1
+        arms = [arm for one in self._dimensions[dimension:until] for arm in one.arms]
+        required = {name for arm in arms for name in arm.requires}
+        places = [d for d, one in enumerate(self._dimensions[:dimension]) if one.name in required]
+        return sorted({name for arm in arms for name in arm.when}), places
 
     def _not_excluded(self, dimension: int, excluded: Sequence[Collection[Excluded]]) -> BoolArray:
         """Masks of what callers left of a dimension without rules, shape (n, n_arms)."""
@@ -150,15 +176,15 @@ class Eligibility:
             self._required[dimension] = self._allowed_by_picks(dimension)
         kept_out = _kept_out(dimension, excluded)
         arms = enumerate(self._dimensions[dimension].arms)
-        allowed = [k not in kept_out and not _broken_condition(arm, context) for k, arm in arms]
+        allowed = [k not in kept_out and arm.suits(context) for k, arm in arms]
         found: BoolArray = self._required[dimension] & np.array(allowed)
-        return found
+        return found & self._dead_ends.masks(dimension, context, excluded) if self._looks_ahead[dimension] else found
 
     def _allowed_by_picks(self, dimension: int) -> BoolArray:
         earlier, arms = self._dimensions[:dimension], self._dimensions[dimension].arms
         names = [one.name for one in earlier]
         choices = [dict(zip(names, choice, strict=True)) for choice in product(*(one.ids for one in earlier))]
-        return np.array([[not _broken_requirement(arm, picked) for arm in arms] for picked in choices])
+        return np.array([[arm.goes_with(picked) for arm in arms] for picked in choices])
 
     def mask_of(self, dimension: int, offered: Sequence[int]) -> BoolArray:
         """Positions of a dimension's arms as an array of shape (n_arms,)."""
@@ -174,46 +200,54 @@ class Eligibility:
         excluded: Collection[Excluded] = (),
     ) -> tuple[Removal, ...]:
         """Every arm of a dimension that is not on offer, with the first rule that removed it."""
-        picked = {earlier.name: earlier.ids[pick] for earlier, pick in zip(self._dimensions, picks, strict=False)}
+        picked = self._picked(picks[:dimension])
         found, kept_out = [], _kept_out(dimension, excluded)
         for place, arm in enumerate(self._dimensions[dimension].arms):
-            rule = kept_out.get(place) or _broken_rule(arm, context, picked)
+            rule = kept_out.get(place) or broken_rule(arm, context, picked)
+            if not rule and self._looks_ahead[dimension]:
+                empty = self._dead_ends.empty_after(dimension, place, context, picks, excluded)
+                rule = "" if empty == len(self._dimensions) else leads_nowhere(self._dimensions[empty].name)
             if rule:
                 found.append(Removal(arm.id, rule))
         return tuple(found)
+
+    def _picked(self, picks: Sequence[int]) -> dict[str, str]:
+        return {one.name: one.ids[pick] for one, pick in zip(self._dimensions, picks, strict=False)}
+
+    def _nothing_left(
+        self,
+        dimension: int,
+        left: Sequence[int],
+        context: Mapping[str, ContextValue],
+        picks: Sequence[int],
+        excluded: Collection[Excluded],
+    ) -> NoEligibleArm:
+        """What to say of a dimension without an eligible arm: the rules of the one that stays empty whatever is picked."""
+        after = [self._dead_ends.empty_after(dimension, arm, context, picks, excluded) for arm in left]
+        empty, picked = max(after, default=dimension), self._picked(picks[:dimension])
+        kept_out, removals = _kept_out(empty, excluded), []
+        for place, arm in enumerate(self._dimensions[empty].arms):
+            known = {name: ids for name, ids in arm.requires.items() if name in picked}
+            rule = kept_out.get(place) or broken_rule(replace(arm, requires=known), context, picked)
+            removals.append(Removal(arm.id, rule or f"requires {', '.join(sorted(arm.requires))} (nothing left fits)"))
+        return NoEligibleArm(without_arms(self._dimensions[empty], removals))
+
+
+def _numbered(
+    contexts: Sequence[Mapping[str, ContextValue]], asked: Sequence[str], excluded: Sequence[Collection[Excluded]]
+) -> NDArray[np.int64]:
+    """The same number for rows that agree in some context fields and in what is excluded."""
+    # Hours take out dozens of arms, mostly the same object of many rows: each is hashed once.
+    same: dict[object, int] = {}
+    out = {place: same.setdefault(one, len(same)) for place, one in {id(one): one for one in excluded}.items()}
+    numbers = [out[id(one)] for one in excluded]
+    if asked:
+        keys = [(number, *[one[name] for name in asked]) for number, one in zip(numbers, contexts, strict=True)]
+        known = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        numbers = [known[key] for key in keys]
+    return np.array(numbers, dtype=np.int64)
 
 
 def _kept_out(dimension: int, excluded: Collection[Excluded]) -> dict[int, str]:
     """Positions of the arms of a dimension that are out of this decision, each with what took it out."""
     return {arm: rule for place, arm, rule in excluded if place == dimension}
-
-
-def _broken_rule(arm: Arm, context: Mapping[str, ContextValue], picked: Mapping[str, str]) -> str:
-    """The first rule of an arm that does not hold, in words; empty where all hold."""
-    return _broken_condition(arm, context) or _broken_requirement(arm, picked)
-
-
-def _broken_condition(arm: Arm, context: Mapping[str, ContextValue]) -> str:
-    """The first rule on the context that does not hold, in words."""
-    for name, allowed in arm.when.items():
-        if context.get(name) not in allowed:
-            return f"when {name} (found {context.get(name)!r})"
-    return ""
-
-
-def _broken_requirement(arm: Arm, picked: Mapping[str, str]) -> str:
-    """The first rule on earlier picks that does not hold, in words."""
-    for name, arms in arm.requires.items():
-        if picked[name] not in arms:
-            return f"requires {name} (picked {picked[name]!r})"
-    return ""
-
-
-def _nothing_left(dimension: Dimension, removals: Sequence[Removal]) -> str:
-    reasons = "; ".join(f"{removal.arm!r} by {removal.rule}" for removal in removals[:MOST_SHOWN])
-    if len(removals) > MOST_SHOWN:
-        reasons += f"; and {len(removals) - MOST_SHOWN} more"
-    return (
-        f"no arm of dimension {dimension.name!r} is eligible: {reasons}. "
-        "A send needs one arm of each dimension: give this dimension an arm without rules, or widen one of these."
-    ) + (" Or exclude fewer." if any(removal.rule == BY_CALLER for removal in removals) else "")

@@ -23,7 +23,7 @@ from bandit.pmf import Pmf
 from bandit.policy import Policy
 from bandit.product_candidates import Candidates, ProductOffers
 from bandit.send_slots import SlotTimes, with_slots
-from bandit.wear_out import Exposure, PastSend, WearOut, exposures_of
+from bandit.wear_out import PastSend
 
 NO_SNAPSHOT = "no snapshot yet"
 LONGEST_ID = 1000
@@ -70,9 +70,9 @@ class Engine:
             raise MismatchedPolicy(
                 "salt must be 1 to 64 bytes and secret at least 1: without them draws can be guessed."
             )
-        wears = self.campaign.wear_out is not None
+        wears = self.campaign.looks_back is not None
         learner_for(self.campaign.learner, self.policies[Group.LEARNER].needs, wears=wears)
-        object.__setattr__(self, "_eligibility", Eligibility(self.campaign.dimensions))
+        object.__setattr__(self, "_eligibility", self.campaign.eligibility)
         object.__setattr__(self, "_products", ProductOffers(self.campaign.dimensions))
         object.__setattr__(self, "_keyed", keyed_hmac(self.secret))
         object.__setattr__(self, "_begun", begun_position(self.campaign.id, salt=self.salt))
@@ -91,6 +91,7 @@ class Engine:
         past: Iterable[PastSend] | None = None,
         exclude: Excludes | None = None,
         candidates: Candidates | None = None,
+        known_as: str | None = None,
     ) -> Decision:
         """Choose one arm of each dimension for one send.
 
@@ -100,26 +101,27 @@ class Engine:
                 time are not given: they are made here, of `at`.
             decision_id: new for every send; the same id gives the same draw.
             at: the time of the decision, with a zone.
-            past: earlier sends to this customer, where the campaign has a `[wear_out]` table; an empty list for somebody
-                new.
+            past: earlier sends to this customer, where the campaign has a `[wear_out]` table or a cost of recent sends; an
+                empty list for somebody new.
             exclude: arms by dimension that may not be used for this send. They are removed before the draw, exactly as
-                rules remove arms; where that is the arm of a customer in the control group, one of those left is drawn
-                evenly, so that nobody drops out of the comparison.
+                rules remove arms, and with them those that would lead nowhere; where that is the arm of a customer in the
+                control group, one of those left is drawn evenly, so that nobody drops out of the comparison.
             candidates: the customer's products by dimension, best first, where the campaign makes arms per customer; one
                 without any is offered the popular ones. See `bandit.product_candidates`.
+            known_as: the customer's key under this engine's secret, where it has been made before.
 
         Raises:
             InvalidContext: if something about the customer does not fit the schema, or what they got before is not given
                 though the campaign asks for it.
             InvalidExclusion: if an arm is excluded that the campaign does not have.
             InvalidCandidates: if a candidate is named that the campaign does not have.
-            NoEligibleArm: if rules leave a dimension empty; names each rule.
+            NoEligibleArm: if no whole choice is left, whatever is drawn; names the rules of the dimension that stays empty.
         """
         check_ids(customer_id, decision_id)
         require_zone(at)
         encoded = self.campaign.schema.encode(self.campaign.completed(context, at))
-        if self.campaign.wear_out:
-            encoded = encoded._replace(exposures=self._exposures(self.campaign.wear_out, past, at))
+        if self.campaign.looks_back is not None:
+            encoded = self.campaign.with_past(encoded, _required(past), at)
         if exclude:
             encoded = encoded._replace(excluded=excluded_in(self.campaign.dimensions, exclude))
         if self._products or candidates:
@@ -127,14 +129,14 @@ class Engine:
         times = self.campaign.send_slots.times(encoded.values, at) if self.campaign.send_slots else None
         if times and times.excluded:
             encoded = encoded._replace(excluded=with_slots(encoded.excluded, times.excluded))
-        group = self.campaign.groups.group_of(customer_id, campaign=self.campaign.id, salt=self.salt)
+        group = self.campaign.groups.group_after(self._begun, customer_id)
         made = self._decide_for(group, encoded, decision_id)
         campaign = self.campaign
         return Decision(
             decision_id,
             campaign.id,
             campaign.content_hash,
-            key_under(self._keyed, customer_id),
+            known_as or key_under(self._keyed, customer_id),
             group,
             encoded.values,
             made.picks,
@@ -148,6 +150,7 @@ class Engine:
             candidate=made.candidate,
             exposures=encoded.exposures,
             excluded=encoded.excluded,
+            recent_sends=encoded.recent_sends,
         )
 
     def _send_at(
@@ -163,14 +166,6 @@ class Engine:
         if campaign.limits is None:
             return None
         return campaign.send_at(values, at, {pick.dimension: pick.arm for pick in picks})
-
-    def _exposures(self, spec: WearOut, past: Iterable[PastSend] | None, at: datetime) -> tuple[Exposure, ...]:
-        if past is None:
-            raise InvalidContext(
-                "the campaign has a [wear_out] table, and what this customer got before was not given: everything would look "
-                "as if never sent. Pass past=[...] with their earlier sends, or past=[] for somebody new."
-            )
-        return exposures_of(self.campaign.dimensions, spec, past, at)
 
     def _decide_for(self, group: Group, context: EncodedContext, decision_id: str) -> _Made:
         policy = self.policies[group]
@@ -238,6 +233,15 @@ def _spread(shares: list[float], offered: Sequence[int], n_arms: int) -> tuple[f
     for arm, share in zip(offered, shares, strict=True):
         every[arm] = share
     return tuple(every)
+
+
+def _required(past: Iterable[PastSend] | None) -> list[PastSend]:
+    if past is None:
+        raise InvalidContext(
+            "the campaign has a [wear_out] table or [reward].recent_send, and what this customer got before was not given: "
+            "everything would look as if never sent. Pass past=[...] with their earlier sends, or past=[] for somebody new."
+        )
+    return list(past)
 
 
 def check_ids(customer_id: str, decision_id: str) -> None:

@@ -12,7 +12,7 @@ EngineError                     catch this at the edge: every message says what,
 ├── InvalidEstimates            a learner answered with the wrong shape or with numbers that are not finite
 ├── InvalidSettings             a policy or learner was given options it does not have
 ├── MismatchedPolicy            the policy needs what the learner does not provide
-├── NoEligibleArm               rules removed every arm of a dimension; names each rule
+├── NoEligibleArm               rules leave a dimension no arm, whatever is picked; names each rule
 ├── CapReached                  the customer got as many messages as the campaign allows; says from when on the next may go
 ├── UnknownCampaign             no campaign with that id here
 ├── UnknownDecision             no decision with that id
@@ -93,7 +93,7 @@ class MismatchedPolicy(EngineError):
 
 
 class NoEligibleArm(EngineError):
-    """Rules removed every arm of a dimension."""
+    """Rules leave a dimension no arm, whatever is picked of the others."""
 
 
 class CapReached(EngineError):

@@ -19,9 +19,9 @@ from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
 from bandit.compiled import CompiledScorer, blocks_of
 from bandit.context import EncodedContext
-from bandit.eligibility import Eligibility, Removal
 from bandit.learner import Scorer
 from bandit.many_states import tables_of
+from bandit.removal import Removal
 
 EVERY_SEND = "every send"
 LATEST_SEND = "latest send"
@@ -78,7 +78,7 @@ def explain(
     Raises:
         NoEligibleArm: if rules remove every arm of a dimension, so that these picks cannot have been made.
     """
-    eligibility, tables = Eligibility(campaign.dimensions), tables_of(scorer) if scorer else None
+    eligibility, tables = campaign.eligibility, tables_of(scorer) if scorer else None
     state = scorer.start(encoded) if scorer else None
     for d, (dimension, pick) in enumerate(zip(campaign.dimensions, picks, strict=True)):
         offered = eligibility.offered(d, encoded.values, picks[:d], encoded.excluded)

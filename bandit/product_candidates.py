@@ -7,7 +7,7 @@ of the decision before the draw, as excluded arms are, so probabilities stay exa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from bandit.context import ContextValue
 from bandit.dimension import Arm, Dimension
@@ -38,10 +38,11 @@ class ProductOffers:
     (1, 'not among the popular ones, for a customer without candidates')
     """
 
-    __slots__ = ("_dimensions", "_removals")
+    __slots__ = ("_dimensions", "_places", "_removals")
 
     def __init__(self, dimensions: Sequence[Dimension]) -> None:
         self._dimensions = tuple(dimensions)
+        self._places = {dimension.name: d for d, dimension in enumerate(dimensions)}
         # Made once: hundreds for every decision would take longer than the decision.
         self._removals = {
             (d, rule): [Excluded(d, arm, rule) for arm in range(len(dimension.arms))]
@@ -73,23 +74,29 @@ class ProductOffers:
             check_candidates(self._dimensions, candidates)
         if not self:
             return tuple(excluded)
+        out = {(one.dimension, one.arm) for one in excluded}
         found: list[Excluded] = []
         for d, dimension in enumerate(self._dimensions):
             mine = {one.arm: one for one in excluded if one.dimension == d}
             if dimension.candidates:
-                found += self._out_of(d, values, mine, (candidates or {}).get(dimension.name, ()))
+                found += self._out_of(d, values, out, mine, (candidates or {}).get(dimension.name, ()))
             else:
                 found += mine.values()
         return tuple(found)
 
     def _out_of(
-        self, d: int, values: Mapping[str, ContextValue], excluded: Mapping[int, Excluded], ids: Iterable[str]
+        self,
+        d: int,
+        values: Mapping[str, ContextValue],
+        out: Collection[tuple[int, int]],
+        excluded: Mapping[int, Excluded],
+        ids: Iterable[str],
     ) -> list[Excluded]:
         dimension, rule = self._dimensions[d], NOT_A_CANDIDATE
-        offered = _first_usable(dimension, map(dimension.index_of, dict.fromkeys(ids)), values, excluded)
+        offered = self._first_usable(d, map(dimension.index_of, dict.fromkeys(ids)), values, out)
         if not offered:
             rule = NOT_POPULAR
-            offered = _first_usable(dimension, range(len(dimension.arms)), values, excluded)
+            offered = self._first_usable(d, range(len(dimension.arms)), values, out)
         if not offered:
             # Whoever asked and the rules leave nothing at all: they are named, not we.
             return list(excluded.values())
@@ -99,6 +106,34 @@ class ProductOffers:
         if not excluded:
             return [one for arm, one in enumerate(removals) if arm not in offered]
         return [excluded.get(arm, one) for arm, one in enumerate(removals) if arm not in offered or arm in excluded]
+
+    def _first_usable(
+        self, d: int, places: Iterable[int], values: Mapping[str, ContextValue], out: Collection[tuple[int, int]]
+    ) -> frozenset[int]:
+        """The first arms that nothing takes out, as many as the dimension offers."""
+        dimension, found = self._dimensions[d], list[int]()
+        for place in places:
+            if len(found) == dimension.candidates:
+                break
+            arm = dimension.arms[place]
+            if (
+                (d, place) not in out
+                and not arm.no_send
+                and arm.suits(values)
+                and self._is_within_reach(arm, values, out)
+            ):
+                found.append(place)
+        return frozenset(found)
+
+    def _is_within_reach(self, arm: Arm, values: Mapping[str, ContextValue], out: Collection[tuple[int, int]]) -> bool:
+        """Whether of each dimension that an arm asks for one of the arms it goes with can still be picked."""
+        for name, ids in arm.requires.items():
+            d = self._places[name]
+            dimension = self._dimensions[d]
+            wanted = map(dimension.index_of, ids)
+            if not any((d, one) not in out and dimension.arms[one].suits(values) for one in wanted):
+                return False
+        return True
 
 
 def check_candidates(dimensions: Sequence[Dimension], candidates: Candidates) -> None:
@@ -121,21 +156,3 @@ def check_candidates(dimensions: Sequence[Dimension], candidates: Candidates) ->
                 f"candidates of {name!r} names {shown(unknown)}, which is none of its {len(known[name].arms)} products, so it "
                 "could not be offered. Correct the id, or write the campaign file anew with `manyarm products`."
             )
-
-
-def _first_usable(
-    dimension: Dimension, places: Iterable[int], values: Mapping[str, ContextValue], excluded: Mapping[int, Excluded]
-) -> frozenset[int]:
-    """The first arms that nothing takes out, as many as the dimension offers."""
-    found: list[int] = []
-    for place in places:
-        if len(found) == dimension.candidates:
-            break
-        arm = dimension.arms[place]
-        if place not in excluded and not arm.no_send and _may_be_used(arm, values):
-            found.append(place)
-    return frozenset(found)
-
-
-def _may_be_used(arm: Arm, values: Mapping[str, ContextValue]) -> bool:
-    return all(values.get(name) in allowed for name, allowed in arm.when.items())

@@ -99,7 +99,7 @@ class CompositeWeigher:
         Raises:
             UnusableLog: if a row's probabilities are not those that its snapshot gives, or the log does not say who decided.
         """
-        if batch.deciders is None or (self.campaign.wear_out and batch.exposures is None):
+        if batch.deciders is None or not batch.tells_past(self.campaign):
             raise UnusableLog(
                 "this log does not say which snapshot decided each row, or what customers had got before. Evaluate from the "
                 "database itself: leave the log out and name --db."

@@ -9,9 +9,9 @@ import numpy as np
 
 from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
+from bandit.charged_scorer import ChargedScorer
 from bandit.compiled import CompiledScorer
 from bandit.context import EncodedContext
-from bandit.eligibility import Eligibility
 from bandit.estimates import NO_ESTIMATES, Estimates
 from bandit.learner import Scorer
 from bandit.plain_scorer import PlainScorer
@@ -50,14 +50,13 @@ class JointPolicy:
         self._campaign = campaign
         self._policy = policy
         self._branching = None if scorer is None else _branching(scorer, campaign)
-        self._eligibility = Eligibility(campaign.dimensions)
 
     def pmf(self, encoded: EncodedContext) -> FloatArray:
         """Shape (n_arms of each dimension): the probability of each whole choice, 0 where rules forbid it."""
         sizes = self._campaign.sizes
         joint, states = np.ones(1), self._branching and self._branching.start(encoded)
         for d, size in enumerate(sizes):
-            eligible = self._eligibility.masks(d, encoded.values, encoded.excluded)
+            eligible = self._campaign.eligibility.masks(d, encoded.values, encoded.excluded)
             # A choice that is impossible already has no eligible arms, and no say in what follows.
             possible = eligible | ~np.asarray(eligible.any(axis=1))[:, None]
             estimates = NO_ESTIMATES if self._branching is None else self._branching.estimates(states, d)
@@ -130,6 +129,27 @@ class _OneByOne:
         return [self._scorer.after(state, d, arm) for state in states for arm in range(self._sizes[d])]
 
 
+class _Charged:
+    """Another's branches, less what recent messages cost."""
+
+    def __init__(self, scorer: ChargedScorer, inner: Any) -> None:  # noqa: ANN401 - states differ in kind
+        self._charges, self._inner = scorer.charges, inner
+
+    def start(self, encoded: EncodedContext) -> tuple[Any, float]:
+        """One state, and what sending costs."""
+        return self._inner.start(encoded), self._charges.of(encoded.recent_sends)
+
+    def estimates(self, states: tuple[Any, float], d: int) -> Estimates:
+        """Every state's, stacked."""
+        return self._charges.off(self._inner.estimates(states[0], d), states[1], d)
+
+    def after(self, states: tuple[Any, float], d: int) -> tuple[Any, float]:
+        """Every state's branches."""
+        return self._inner.after(states[0], d), states[1]
+
+
 def _branching(scorer: Scorer[Any], campaign: Campaign) -> Any:  # noqa: ANN401 - states differ in kind
+    if isinstance(scorer, ChargedScorer):
+        return _Charged(scorer, _branching(scorer.inner, campaign))
     arrays = scorer.arrays if isinstance(scorer, PlainScorer) else scorer
     return _Arrays(arrays) if isinstance(arrays, CompiledScorer) else _OneByOne(scorer, campaign.sizes)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
-from bandit.arrays import BoolArray, FloatArray
 from bandit.campaign import Campaign
+from bandit.context import EncodedContext
 from bandit.draw import draw, position_of
 from bandit.eligibility import Eligibility
 from bandit.engine import Served
@@ -22,7 +22,9 @@ from bandit.group import Group
 from bandit.learner import Scorer
 from bandit.log import LoggedDecision, encoded_context
 from bandit.policy import Policy
+from evaluation.dead_end_check import DeadEndRows
 from evaluation.exposure_check import EarlierSend, exposure_problems
+from evaluation.recent_send_check import recent_send_problems
 from evaluation.retrace import retraced
 from evaluation.send_slot_check import send_slot_problems
 from evaluation.time_check import time_problems
@@ -37,13 +39,14 @@ Problem = tuple[str, str]
 
 @dataclass(slots=True)
 class Check:
-    """One kind of check: how often it was made, and where it failed (the first few in words)."""
+    """One kind of check: how often it was made, where it failed (the first few in words), and what else is to be known."""
 
     name: str
     means: str
     n_checked: int = 0
     n_failed: int = 0
     failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
@@ -62,10 +65,12 @@ CHECKS = {
     "propensity": "each propensity is that of the drawn arm, and the joint one is their product",
     "draw": "the drawn arm is the one at the position that salt, decision and dimension give",
     "eligibility": "arms that rules removed have probability 0",
+    "dead ends": "arms after which a later dimension would have none have probability 0",
     "recomputed": "each pmf equals the one recomputed from the snapshot and policy named in the row, to 1e-6",
     "snapshot": "the bytes of each snapshot named are the ones that were stored",
     "send slots": "hours were out of each decision as context and time say, and the message goes out at the hour picked",
     "exposures": "what the customer got before, as used, is what the log held",
+    "recent sends": "the messages that the customer had got lately, as they were counted, are those that the log held",
     "time": "what was made of the time is what each row's own time and zone say",
     "group": "each customer is in one group, and each row in a known one",
     "campaign": "each row names the content of this campaign",
@@ -103,15 +108,24 @@ def verify_rows(rows: Iterable[LoggedDecision], by: Recomputation) -> dict[str, 
     Returns:
         every check by name, with its failures; nothing is raised for a bad row.
     """
-    campaign = by.campaign
-    asked = {"exposures": campaign.wear_out, "send slots": campaign.send_slots, "time": campaign.time}
+    campaign, verifier = by.campaign, _Verifier(by)
+    asked: dict[str, object] = {
+        "exposures": campaign.wear_out,
+        "send slots": campaign.send_slots,
+        "time": campaign.time,
+        "recent sends": campaign.reward.recent_send,
+        "dead ends": verifier.dead_ends.possible or None,
+    }
     checks = {name: Check(name, means) for name, means in CHECKS.items() if asked.get(name, name) is not None}
-    verifier = _Verifier(by)
     for row in rows:
         for check in checks.values():
             check.n_checked += 1
         for name, found in verifier.problems(row):
             checks[name].fail(f"row {row.seq}, decision {row.decision_id[:60]}: {found}")
+    if "dead ends" in checks:
+        for failure in verifier.dead_ends.failures():
+            checks["dead ends"].fail(failure)
+        checks["dead ends"].notes += filter(None, [verifier.dead_ends.note()])
     return checks
 
 
@@ -121,7 +135,7 @@ class _Verifier:
     def __init__(self, by: Recomputation) -> None:
         self._by = by
         self._dimensions = by.campaign.dimensions
-        self._eligibility = Eligibility(by.campaign.dimensions)
+        self.dead_ends = DeadEndRows(by.campaign.dimensions)
         self._groups: dict[str, str] = {}
         self._broken: dict[str, BrokenSnapshot] = {}
         # Rows name snapshots roughly in order, so a few are enough.
@@ -143,7 +157,7 @@ class _Verifier:
         yield from self._pmf_problems(row)
         yield from self._propensity_problems(row)
         yield from self._draw_problems(row)
-        yield from self._exposure_problems(row)
+        yield from self._past_problems(row)
         if self._by.campaign.send_slots:
             yield from (("send slots", problem) for problem in send_slot_problems(self._by.campaign, row))
         yield from (("time", problem) for problem in time_problems(self._by.campaign, row))
@@ -189,35 +203,60 @@ class _Verifier:
             if drawn != arm:
                 yield "draw", f"arm of {dimension.name!r} is {arm[:60]!r}, position {position!r} draws {drawn!r}"
 
-    def _exposure_problems(self, row: LoggedDecision) -> Iterator[Problem]:
-        spec = self._by.campaign.wear_out
-        past = self._by.sends_before(row) if spec and self._by.sends_before else None
-        if spec and past is not None:
-            for problem in exposure_problems(self._dimensions, spec, row.decided_at, row.exposures, past):
-                yield "exposures", problem
+    def _past_problems(self, row: LoggedDecision) -> Iterator[Problem]:
+        campaign, sends_before = self._by.campaign, self._by.sends_before
+        past = sends_before(row) if sends_before and campaign.looks_back is not None else None
+        if past is None:
+            return
+        if campaign.wear_out:
+            found = exposure_problems(self._dimensions, campaign.wear_out, row.decided_at, row.exposures, past)
+            yield from (("exposures", problem) for problem in found)
+        yield from (("recent sends", problem) for problem in recent_send_problems(campaign, row, past))
 
     def _recomputed_problems(self, row: LoggedDecision) -> Iterator[Problem]:
         try:
-            policy, scorer = self._who_decided(row)
-            for d, (expected, eligible) in enumerate(self._recompute(row, policy, scorer)):
-                stored, name = np.asarray(row.pmfs[d]), self._dimensions[d].name
-                if stored[~eligible].any():
-                    yield "eligibility", f"pmf of {name!r} has probability on an arm that rules removed"
-                gap = float(np.max(np.abs(stored - expected)))
-                if not gap <= RECOMPUTED_TOLERANCE:
-                    yield "recomputed", f"pmf of {name!r} differs by {gap:.3g} from the recomputed one"
+            yield from self._differences(row)
         except BrokenSnapshot as error:
             yield "snapshot", str(error)
         except EngineError as error:
             yield "recomputed", f"cannot be decided again: {error}"
 
-    def _recompute(
-        self, row: LoggedDecision, policy: Policy, scorer: Scorer[Any] | None
-    ) -> Iterator[tuple[FloatArray, BoolArray]]:
-        """Each dimension's pmf made again along the logged picks, with its eligible arms."""
+    def _differences(self, row: LoggedDecision) -> list[Problem]:
+        """What the pmfs made again say against the row; nothing against one of before dead ends were out."""
         encoded = encoded_context(row, self._by.campaign)
         picks = [d.index_of(arm) for d, arm in zip(self._dimensions, row.arms, strict=True)]
-        return retraced(self._eligibility, policy, scorer, row.context, encoded, picks)
+        again, rows = partial(self._compared, row, encoded, picks, *self._who_decided(row)), self.dead_ends
+        found = again(rows.ahead)
+        if not (rows.possible and rows.has_some(encoded, picks)):
+            return found
+        as_before = again(rows.blind)
+        if found and not as_before:
+            rows.note_blind(row.seq)
+            return []
+        if as_before and not found:
+            rows.note_ahead(row.seq)
+        return found
+
+    def _compared(
+        self,
+        row: LoggedDecision,
+        encoded: EncodedContext,
+        picks: Sequence[int],
+        policy: Policy,
+        scorer: Scorer[Any] | None,
+        eligibility: Eligibility,
+    ) -> list[Problem]:
+        """Each dimension's pmf beside the one made again along the logged picks."""
+        found: list[Problem] = []
+        again = retraced(eligibility, policy, scorer, row.context, encoded, picks)
+        for dimension, pmf, (expected, eligible) in zip(self._dimensions, row.pmfs, again, strict=True):
+            stored = np.asarray(pmf)
+            if stored[~eligible].any():
+                found.append(("eligibility", f"pmf of {dimension.name!r} has probability on an arm that rules removed"))
+            gap = float(np.max(np.abs(stored - expected)))
+            if not gap <= RECOMPUTED_TOLERANCE:
+                found.append(("recomputed", f"pmf of {dimension.name!r} differs by {gap:.3g} from the recomputed one"))
+        return found
 
     def _who_decided(self, row: LoggedDecision) -> tuple[Policy, Scorer[Any] | None]:
         if row.fallback is not None:

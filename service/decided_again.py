@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bandit.context import Context
 from bandit.decision import Decision
-from bandit.eligibility import Eligibility
 from bandit.engine import Engine
 from bandit.group import Group
 from bandit.pmf import Pmf
@@ -22,7 +21,9 @@ def pmfs_by(engine: Engine, decision: Decision) -> list[Pmf]:
     group = decision.group if served or decision.group is not Group.LEARNER else Group.RANDOM
     scorer = served.scorer if served and group is Group.LEARNER else None
     encoded = campaign.schema.encode(Context(decision.context))
-    encoded = encoded._replace(exposures=decision.exposures, excluded=decision.excluded)
+    encoded = encoded._replace(
+        exposures=decision.exposures, excluded=decision.excluded, recent_sends=decision.recent_sends
+    )
     picks = campaign.picks_of(decision.choice)
-    made = retraced(Eligibility(campaign.dimensions), engine.policies[group], scorer, decision.context, encoded, picks)
+    made = retraced(campaign.eligibility, engine.policies[group], scorer, decision.context, encoded, picks)
     return [Pmf(d.ids, tuple(pmf.tolist())) for d, (pmf, _) in zip(campaign.dimensions, made, strict=True)]

@@ -45,7 +45,7 @@ class Explainer:
         then says so.
         """
         scorer, note = self._who_decided(row, served)
-        campaign = self._log.campaign
+        campaign, spec = self._log.campaign, self._log.campaign.reward.recent_send
         picks = campaign.picks_of(dict(zip((d.name for d in campaign.dimensions), row.arms, strict=True)))
         try:
             stages = list(explain(campaign, scorer, encoded_context(row, campaign), picks))
@@ -54,6 +54,7 @@ class Explainer:
         pairs = zip(stages, campaign.dimensions, row.pmfs, strict=True)
         return {
             "note": note,
+            "cost": None if spec is None else spec.of(row.recent_sends or 0),
             "dimensions": [_stage(stage, dict(zip(d.ids, pmf, strict=True)), row, campaign) for stage, d, pmf in pairs],
         }
 

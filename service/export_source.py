@@ -18,8 +18,10 @@ from bandit.campaign import Campaign
 from bandit.errors import UnusableLog
 from bandit.exclusion import Excluded
 from bandit.group import Group
+from bandit.log import RECENT_SENDS
 from bandit.reward import State
 from evaluation.log_batch import Layout, LogBatch, Sends
+from service.dead_ends_out import with_dead_ends_out
 from service.foreign_log import number_in
 from service.log_source import (
     AT_ONCE,
@@ -52,6 +54,7 @@ class ExportSource:
         learned: decision_ids that a snapshot in question has learned from; they do not count.
         asks_who: whether to read who got each row and when.
         says_excluded: whether the file says what callers excluded; those of earlier versions do not.
+        says_recent: whether it says how many messages customers had got lately.
     """
 
     path: Path
@@ -63,6 +66,7 @@ class ExportSource:
     learned: frozenset[str] = frozenset()
     asks_who: bool = False
     says_excluded: bool = False
+    says_recent: bool = False
     dropped: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -85,7 +89,16 @@ class ExportSource:
                 "campaign file it was made with, or leave --campaign out."
             )
         names = tuple(name.removeprefix("context.") for name in found if name.startswith("context."))
-        return cls(path, layout, groups, names, declared, targets, says_excluded=EXCLUDED in found)
+        return cls(
+            path,
+            layout,
+            groups,
+            names,
+            declared,
+            targets,
+            says_excluded=EXCLUDED in found,
+            says_recent=RECENT_SENDS in found,
+        )
 
     @property
     def campaign(self) -> Campaign | None:
@@ -120,8 +133,8 @@ class ExportSource:
         context = [f"context.{name}" for name in self.names]
         ids = ["decision_id"] if self.learned else []
         who = list(WHO) if self.asks_who else []
-        excluded = [EXCLUDED] if self.says_excluded else []
-        return [*ids, *who, *excluded, "group", "state", "reward", *per_dimension, *context, *self.targets]
+        told = [EXCLUDED] * self.says_excluded + [RECENT_SENDS] * self.says_recent
+        return [*ids, *who, *told, "group", "state", "reward", *per_dimension, *context, *self.targets]
 
     def _tables(self) -> Iterator[pa.Table]:
         if self.path.suffix == ".parquet":
@@ -139,7 +152,7 @@ class ExportSource:
 
     def _typed(self, cells: Cells) -> dict[str, object]:
         found: dict[str, object] = {name: cells[name] for name in self._columns()}
-        found["reward"] = number_in(cells["reward"])
+        found |= {name: number_in(cells[name]) for name in ("reward", *[RECENT_SENDS] * self.says_recent)}
         for name, arms in zip(self.layout.dimensions, self.layout.arms, strict=True):
             by_arm = pmf_map(cells[f"pmf.{name}"])
             found[f"pmf.{name}"] = [by_arm.get(arm, 0.0) for arm in arms]
@@ -168,7 +181,7 @@ class ExportSource:
         pmfs = tuple(_lists(table[f"pmf.{name}"], len(arms), name) for name, arms in pairs)
         excluded = _excluded(table[EXCLUDED].to_pylist(), layout) if self.says_excluded else [()] * table.num_rows
         picks = [_positions(table[f"arm.{name}"], name, arms) for name, arms in pairs]
-        return LogBatch(
+        batch = LogBatch(
             layout,
             np.arange(number + 1, number + 1 + table.num_rows),
             table["reward"].to_numpy(),
@@ -181,7 +194,9 @@ class ExportSource:
             offered=offered_in(pmfs, pc.equal(table["group"], Group.CONTROL.value).to_numpy(), self.declared, excluded),
             sends=_sends(table) if self.asks_who else None,
             excluded=excluded,
+            recent_sends=_counts(table[RECENT_SENDS].to_pylist()) if self.says_recent else None,
         )
+        return with_dead_ends_out(batch, self.declared)
 
 
 def exported_layout(path: Path, columns: Sequence[str]) -> Layout:
@@ -244,6 +259,11 @@ def _excluded_in(cell: str, layout: Layout) -> tuple[Excluded, ...]:
         raise UnusableLog(
             f"excluded is {cell[:60]!r}, need a JSON map from dimension to arms of the log ({error}). Export the log again."
         ) from error
+
+
+def _counts(cells: Sequence[float | None]) -> list[int | None]:
+    """Numbers of messages; a CSV file has them as texts, read as numbers."""
+    return [None if cell is None else int(cell) for cell in cells]
 
 
 def _sends(table: pa.Table) -> Sends:

@@ -20,6 +20,7 @@ from bandit.group import Group
 from bandit.log import LoggedDecision
 from bandit.reward import RewardSpec, State
 from evaluation.log_batch import Layout, LogBatch
+from service.dead_ends_out import with_dead_ends_out
 from service.erased_sums import read_sums
 from service.foreign_log import ForeignLog, number_in
 from service.outcomes_table import iterate_matured
@@ -194,7 +195,7 @@ def batch_of(block: Sequence[LoggedDecision], campaign: Campaign, number: int) -
     dimensions = campaign.dimensions
     pmfs = tuple(np.array([row.pmfs[d] for row in block]) for d in range(len(dimensions)))
     excluded = [row.excluded for row in block]
-    return LogBatch(
+    batch = LogBatch(
         layout_of(campaign),
         np.arange(number + 1, number + 1 + len(block)),
         np.array([row.reward for row in block], dtype=np.float64),
@@ -207,7 +208,9 @@ def batch_of(block: Sequence[LoggedDecision], campaign: Campaign, number: int) -
         offered=offered_in(pmfs, np.array([row.group == Group.CONTROL for row in block]), campaign, excluded),
         deciders=["" if row.fallback or row.group == Group.RANDOM else row.snapshot or "" for row in block],
         excluded=excluded,
+        recent_sends=[row.recent_sends for row in block],
     )
+    return with_dead_ends_out(batch, campaign)
 
 
 def left_out(group: str, state: str, reward: float | None, groups: frozenset[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ class Usual(NamedTuple):
 
 
 def usual_choices(campaign: Campaign, contexts: Sequence[EncodedContext], at: datetime) -> list[Usual]:
-    """The control choice of each customer; where its send slot cannot be used now, with the one that comes first.
+    """The control choice of each customer; where its send slot cannot be used now, with the next that goes with the rest.
 
     Args:
         campaign: one with a control choice.
@@ -45,8 +45,11 @@ def usual_choices(campaign: Campaign, contexts: Sequence[EncodedContext], at: da
         return [Usual(choice, send_at) for send_at in send_ats(campaign, contexts, [at] * n, picks)]
     dimension = campaign.dimensions[slots.dimension]
     usual, found = dimension.index_of(choice[dimension.name]), []
+    fitting = [
+        arm for arm, name in enumerate(dimension.ids) if _go_together(campaign, {**choice, dimension.name: name})
+    ]
     for times in slot_times(slots, contexts, [at] * n):
-        left = [(moment, arm) for arm, moment in enumerate(times.send_at) if moment is not None]
+        left = [(moment, arm) for arm in fitting if (moment := times.send_at[arm]) is not None]
         if not left:
             rules = "; ".join(sorted({one.rule for one in times.excluded}))
             raise NoEligibleArm(f"no arm of dimension {dimension.name!r} is eligible, by {rules}: send nothing now.")
@@ -54,3 +57,8 @@ def usual_choices(campaign: Campaign, contexts: Sequence[EncodedContext], at: da
         moment, arm = (send_at, usual) if send_at is not None else min(left)
         found.append(Usual({**choice, dimension.name: dimension.ids[arm]}, moment))
     return found
+
+
+def _go_together(campaign: Campaign, choice: Mapping[str, str]) -> bool:
+    """Whether each arm goes with the others: an hour of another channel is none of this choice's."""
+    return all(one.arms[one.index_of(choice[one.name])].goes_with(choice) for one in campaign.dimensions)

@@ -48,7 +48,7 @@ class RandomPolicy:
         for dimension in self.campaign.dimensions:
             for arm in dimension.arms:
                 conditions += [pair for pair in arm.when.items() if pair not in conditions]
-        object.__setattr__(self, "_eligibility", Eligibility(self.campaign.dimensions))
+        object.__setattr__(self, "_eligibility", self.campaign.eligibility)
         object.__setattr__(self, "_at_any_time", Eligibility(_without_time(self.campaign)))
         object.__setattr__(self, "_conditions", tuple(conditions))
         object.__setattr__(self, "_kept", {})
@@ -109,8 +109,8 @@ class RandomPolicy:
             count = mask.sum(axis=1, keepdims=True)
             if not count[pmf > 0.0].all():
                 raise ImpossibleWorld(
-                    f"rules leave no arm of dimension {dimension.name!r} for {dict(values)!r} after some earlier pick: "
-                    "such a send cannot be decided. Give the dimension an arm without rules, or widen one of its rules."
+                    f"rules leave no whole choice for {dict(values)!r}: no arm of dimension {dimension.name!r} can be "
+                    "completed, so that such a send cannot be decided. Give each dimension an arm without rules, or widen them."
                 )
             pmf = (pmf[:, None] * mask / np.maximum(count, 1)).ravel()
         return pmf

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from bandit import Context
 from bandit.dimension import Arm, Dimension, Range
-from bandit.eligibility import Eligibility, Removal
+from bandit.eligibility import Eligibility
 from bandit.errors import NoEligibleArm
+from bandit.removal import Removal
 
 LAW = settings(max_examples=150, deadline=None)
 SUBJECT = Dimension("subject", (Arm("plain"), Arm("champion"), Arm("dominate")))

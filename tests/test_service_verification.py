@@ -164,6 +164,7 @@ def test_an_honest_log_passes_and_every_check_has_looked_at_it(honest):
             "propensity",
             "draw",
             "eligibility",
+            "dead ends",
             "recomputed",
             "snapshot",
             "group",
