@@ -44,7 +44,8 @@ class EncodedContext(NamedTuple):
 
     `values` is what the log keeps (protected fields included). `indices` and `weights`, one entry a learnable field,
     say which context features are active and with what value; the order is that of `Schema.features`. `exposures` say
-    what the customer got lately, where the campaign asks for it; `excluded` are arms that may not be used for this send.
+    what the customer got lately, where the campaign asks for it; `excluded` are arms that may not be used for this send;
+    `recent_sends` are messages lately, where the campaign says that they cost something.
     """
 
     values: Mapping[str, ContextValue]
@@ -52,6 +53,7 @@ class EncodedContext(NamedTuple):
     weights: tuple[float, ...]
     exposures: tuple[Exposure, ...] = ()
     excluded: tuple[Excluded, ...] = ()
+    recent_sends: int | None = None
 
 
 def is_unicode(text: str) -> bool:

@@ -45,6 +45,7 @@ class Decision:
         send_at: when the message is due, in UTC; None for as soon as possible.
         exposures: what the customer got lately, as used; empty where the campaign does not ask.
         excluded: arms that the caller kept out of this decision; removed before the draw, as by a rule.
+        recent_sends: messages that the customer got lately, as counted for what they cost; None where the campaign does not ask.
     """
 
     decision_id: str
@@ -64,6 +65,7 @@ class Decision:
     candidate: str | None = None
     exposures: tuple[Exposure, ...] = ()
     excluded: tuple[Excluded, ...] = ()
+    recent_sends: int | None = None
 
     @property
     def choice(self) -> dict[str, str]:

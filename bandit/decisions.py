@@ -37,7 +37,8 @@ class Requests:
             for what is made of the time.
         decision_ids: new for every send.
         at: the times of the decisions, each with a zone.
-        pasts: earlier sends to each customer, where the campaign has a `[wear_out]` table; None where it has none.
+        pasts: earlier sends to each customer, where the campaign has a `[wear_out]` table or a cost of recent sends; None
+            where it has neither.
         exclude: arms that may not be used for each of them; None where nobody excludes anything.
         candidates: the products of each of them; None where nobody has any.
 
@@ -136,6 +137,7 @@ class Decisions:
             candidate=self.candidates[row],
             exposures=self.contexts[row].exposures,
             excluded=self.contexts[row].excluded,
+            recent_sends=self.contexts[row].recent_sends,
         )
 
     def _pick(self, row: int, d: int) -> Pick:

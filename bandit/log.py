@@ -35,9 +35,12 @@ ROW_COLUMNS = (
 )
 """Columns that every log has; `arm.d, propensity.d, pmf.d` of each dimension and `context.c` of each name follow.
 
-Campaigns with a `[wear_out]` table have `recency.d, frequency.d` too. `excluded` is a JSON map from dimension to the arms that
-the caller kept out, null where there are none.
+Campaigns with a `[wear_out]` table have `recency.d, frequency.d` too, those with `[reward].recent_send` have `recent_sends`.
+`excluded` is a JSON map from dimension to the arms that the caller kept out, null where there are none.
 """
+
+RECENT_SENDS = "recent_sends"
+"""Column of the messages that a customer got lately, as they were counted for what they cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class LoggedDecision:
     seen: int | None = None
     excluded: tuple[Excluded, ...] = ()
     deferred: bool = False
+    recent_sends: int | None = None
 
     @classmethod
     def of(cls, decision: Decision, seq: int) -> LoggedDecision:
@@ -107,6 +111,7 @@ class LoggedDecision:
             candidate=decision.candidate,
             exposures=decision.exposures,
             excluded=decision.excluded,
+            recent_sends=decision.recent_sends,
         )
 
 
@@ -119,7 +124,8 @@ def columns_of(campaign: Campaign) -> tuple[str, ...]:
     names = [dimension.name for dimension in campaign.dimensions]
     kinds = ("arm", "propensity", "pmf", *(("recency", "frequency") if campaign.wear_out else ()))
     per_dimension = [f"{kind}.{name}" for name in names for kind in kinds]
-    return (*ROW_COLUMNS, *per_dimension, *(f"context.{item.name}" for item in campaign.schema.fields))
+    recent = (RECENT_SENDS,) if campaign.reward.recent_send else ()
+    return (*ROW_COLUMNS, *recent, *per_dimension, *(f"context.{item.name}" for item in campaign.schema.fields))
 
 
 def cells_of(row: LoggedDecision, campaign: Campaign) -> dict[str, object]:
@@ -133,6 +139,8 @@ def cells_of(row: LoggedDecision, campaign: Campaign) -> dict[str, object]:
         cells[f"pmf.{dimension.name}"] = list(row.pmfs[d])
     for item in campaign.schema.fields:
         cells[f"context.{item.name}"] = row.context.get(item.name)
+    if campaign.reward.recent_send:
+        cells[RECENT_SENDS] = row.recent_sends
     if campaign.wear_out:
         cells |= _exposure_cells(row, campaign)
     return cells
@@ -151,10 +159,10 @@ def _exposure_cells(row: LoggedDecision, campaign: Campaign) -> dict[str, object
 
 
 def encoded_context(row: LoggedDecision, campaign: Campaign) -> EncodedContext:
-    """What a row was decided from: its context, its exposures and what was excluded.
+    """What a row was decided from: its context, what its customer got lately and what was excluded.
 
     Raises:
         InvalidContext: if the row's context does not fit the campaign's schema.
     """
     encoded = campaign.schema.encode(Context(row.context))
-    return encoded._replace(exposures=row.exposures, excluded=row.excluded)
+    return encoded._replace(exposures=row.exposures, excluded=row.excluded, recent_sends=row.recent_sends)

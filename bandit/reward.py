@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bandit.errors import InvalidOutcome
+from bandit.recent_sends import RecentSendCost
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How long before its decision an outcome may seem to lie: servers' clocks differ."""
@@ -47,7 +48,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class RewardSpec:
-    """What each type of outcome is worth, and for how long outcomes count.
+    """What each type of outcome is worth, for how long outcomes count, and what recent messages cost.
 
     >>> spec = RewardSpec(timedelta(hours=72), {"click": 0.2, "conversion": 1.0})
     >>> spec.reward_of(["click", "click", "conversion"])
@@ -56,6 +57,7 @@ class RewardSpec:
 
     window: timedelta
     events: Mapping[str, float]
+    recent_send: RecentSendCost | None = None
     types: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -69,13 +71,30 @@ class RewardSpec:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Least and largest reward that one decision can have: each type counts once."""
+        """Least and largest reward that one decision can have: each type counts once, and recent messages cost their most."""
+        least, largest = self.worth_bounds
+        return (least, largest) if self.recent_send is None else (least - self.recent_send.largest, largest)
+
+    @property
+    def worth_bounds(self) -> tuple[float, float]:
+        """Least and largest that the outcomes of one decision can be worth."""
         return sum(min(worth, 0.0) for worth in self.worths), sum(max(worth, 0.0) for worth in self.worths)
 
-    def reward_of(self, types: Iterable[str]) -> float:
-        """The reward of a matured decision: each type that happened counts once; 0 for nothing."""
+    def worth_of(self, types: Iterable[str]) -> float:
+        """What outcomes are worth, which is what a learner learns: each type that happened counts once; 0 for nothing."""
         happened = frozenset(types)
         return float(sum(self.events[name] for name in self.types if name in happened)) if happened else 0.0
+
+    def reward_of(self, types: Iterable[str], recent_sends: int = 0) -> float:
+        """The reward of a matured decision: what its outcomes are worth, less what sending it cost.
+
+        Args:
+            types: what happened within the window.
+            recent_sends: messages that its customer had got lately; 0 for a choice that sends nothing. See
+                `Campaign.reward_of`.
+        """
+        worth = self.worth_of(types)
+        return worth - self.recent_send.of(recent_sends) if self.recent_send and recent_sends else worth
 
     def labels_of(self, types: Iterable[str]) -> tuple[float, ...]:
         """For each of `types`, 1 where it happened within the window and 0 where it did not."""

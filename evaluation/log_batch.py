@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit.arrays import FloatArray
+from bandit.campaign import Campaign
 from bandit.context import Context, ContextValue, EncodedContext
 from bandit.errors import UnusableLog
 from bandit.exclusion import Excluded
@@ -93,6 +94,7 @@ class LogBatch:
         deciders: of each row, the snapshot that decided, empty where the random policy did; None where the log does not say.
         sends: who got each row and when; None where nobody asked.
         excluded: of each row, the arms that its caller kept out; None where the log does not say.
+        recent_sends: of each row, messages that its customer had got lately; None where the log does not say.
     """
 
     layout: Layout
@@ -109,6 +111,7 @@ class LogBatch:
     offered: tuple[NDArray[np.bool_], ...] | None = None
     sends: Sends | None = None
     excluded: Sequence[tuple[Excluded, ...]] | None = None
+    recent_sends: Sequence[int | None] | None = None
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -126,11 +129,17 @@ class LogBatch:
 
     def encoded(self, schema: Schema) -> Iterator[EncodedContext]:
         """What each row was decided from, as far as the log says."""
-        nothing = [()] * len(self)
-        for context, exposures, excluded in zip(
-            self.contexts(), self.exposures or nothing, self.excluded or nothing, strict=True
-        ):
-            yield schema.encode(Context(context))._replace(exposures=exposures, excluded=excluded)
+        nothing, unsaid = [()] * len(self), [None] * len(self)
+        parts = (self.exposures or nothing, self.excluded or nothing, self.recent_sends or unsaid)
+        for context, exposures, excluded, recent_sends in zip(self.contexts(), *parts, strict=True):
+            yield schema.encode(Context(context))._replace(
+                exposures=exposures, excluded=excluded, recent_sends=recent_sends
+            )
+
+    def tells_past(self, campaign: Campaign) -> bool:
+        """Whether the log says all that the campaign asks of what customers had got before."""
+        tells_exposures = campaign.wear_out is None or self.exposures is not None
+        return tells_exposures and (campaign.reward.recent_send is None or self.recent_sends is not None)
 
     def only(self, kept: NDArray[np.bool_]) -> LogBatch:
         """The rows that a mask of shape (n,) keeps, with their numbers."""
@@ -152,6 +161,7 @@ class LogBatch:
             offered=None if self.offered is None else tuple(mask[at] for mask in self.offered),
             sends=None if self.sends is None else self.sends.only(at),
             excluded=None if self.excluded is None else [self.excluded[i] for i in at],
+            recent_sends=None if self.recent_sends is None else [self.recent_sends[i] for i in at],
         )
 
     def eligible(self, dimension: int) -> NDArray[np.bool_]:

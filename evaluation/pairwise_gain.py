@@ -48,6 +48,7 @@ class _Kind(NamedTuple):
     context: tuple[tuple[str, ContextValue], ...]
     exposures: tuple[Exposure, ...]
     excluded: tuple[Excluded, ...]
+    recent_sends: int | None
 
 
 class _Tables(NamedTuple):
@@ -106,7 +107,7 @@ class PairwiseGain:
         return found
 
     def _tally(self, batch: LogBatch, tables: Callable[[_Kind], _Tables]) -> Tally:
-        if batch.deciders is None or (self.campaign.wear_out and batch.exposures is None):
+        if batch.deciders is None or not batch.tells_past(self.campaign):
             raise UnusableLog(
                 "this log does not say which snapshot decided each row, or what customers had got before. Judge by the database "
                 "itself."
@@ -120,7 +121,7 @@ class PairwiseGain:
 
     def _tables(self, kind: _Kind) -> _Tables:
         context = self.campaign.schema.encode(Context(dict(kind.context)))
-        context = context._replace(exposures=kind.exposures, excluded=kind.excluded)
+        context = context._replace(exposures=kind.exposures, excluded=kind.excluded, recent_sends=kind.recent_sends)
         behavior = self.deciders[kind.decider].pmf(context)
         targets = (joint.pmf(context) for joint in (self.new, self.serving))
         return _Tables(behavior, *(pinv_table(behavior, target, ORDER) for target in targets))
@@ -150,10 +151,10 @@ def gain_in(found: Tally, rewards: tuple[float, float], new: str, serving: str) 
 
 
 def _kinds(batch: LogBatch) -> Iterator[_Kind]:
-    nothing = [()] * len(batch)
-    columns = (batch.deciders or (), batch.contexts(), batch.exposures or nothing, batch.excluded or nothing)
-    for decider, context, exposed, excluded in zip(*columns, strict=True):
-        yield _Kind(decider, tuple(context.items()), tuple(exposed), tuple(excluded))
+    nothing, unsaid = [()] * len(batch), [None] * len(batch)
+    past = (batch.exposures or nothing, batch.excluded or nothing, batch.recent_sends or unsaid)
+    for decider, context, exposed, excluded, recent in zip(batch.deciders or (), batch.contexts(), *past, strict=True):
+        yield _Kind(decider, tuple(context.items()), tuple(exposed), tuple(excluded), recent)
 
 
 def _weighed(tables: _Tables, picks: tuple[int, ...], propensity: float, number: int) -> _Found:

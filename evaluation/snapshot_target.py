@@ -10,7 +10,6 @@ import numpy as np
 
 from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
-from bandit.eligibility import Eligibility
 from bandit.errors import UnusableLog
 from bandit.learner import LearnerKind, Scorer
 from bandit.policy import Policy
@@ -43,11 +42,10 @@ class SnapshotTarget:
                 does not say.
         """
         self._require_fitting(batch)
-        eligibility = Eligibility(self.campaign.dimensions)
         found = [np.empty((len(batch), size)) for size in batch.layout.sizes]
         rows = zip(batch.encoded(self.campaign.schema), batch.picks.tolist(), strict=True)
         for at, (encoded, picks) in enumerate(rows):
-            again = retraced(eligibility, self.policy, self.scorer, encoded.values, encoded, picks)
+            again = retraced(self.campaign.eligibility, self.policy, self.scorer, encoded.values, encoded, picks)
             for d, (pmf, _) in enumerate(again):
                 found[d][at] = pmf
         return tuple(found)
@@ -60,10 +58,10 @@ class SnapshotTarget:
                 f"the log has dimensions {', '.join(batch.layout.dimensions)} and its own arms, the campaign of "
                 f"{self.name!r} has others. A snapshot can only be judged by a log of its campaign: use that export."
             )
-        if self.campaign.wear_out and batch.exposures is None:
+        if not batch.tells_past(self.campaign):
             raise UnusableLog(
-                "the campaign has a [wear_out] table, and this log does not say what customers got before. Evaluate from the "
-                "database itself: leave the log out and name --db."
+                "the campaign has a [wear_out] table or [reward].recent_send, and this log does not say what customers got "
+                "before. Evaluate from the database itself: leave the log out and name --db."
             )
 
 

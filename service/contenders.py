@@ -81,7 +81,7 @@ def _with_settings(text: str, campaign: Campaign, name: str, settings: Mapping[s
     policy = PolicySpec(name, float(floor), campaign.policy.interactions, policy_options)
     learner = _learner(campaign, name, settings.get(LEARNER), learner_options)
     faults = policy_faults(policy)
-    faults = faults or learner_faults(learner, policy_of(policy).needs, wears=campaign.wear_out is not None)
+    faults = faults or learner_faults(learner, policy_of(policy).needs, wears=campaign.looks_back is not None)
     if faults:
         raise InvalidSettings(
             f"policy {text!r}: {'; '.join(map(str, faults))}. Settings are {name}'s own ({', '.join(own) or 'none'}), floor, "

@@ -15,11 +15,11 @@ from bandit.arrays import FloatArray
 from bandit.campaign import Campaign, LearnerSpec
 from bandit.context import ContextValue
 from bandit.errors import InvalidSettings, UnusableLog
-from bandit.reward import RewardSpec
 from evaluation.log_batch import Layout, LogBatch
 from service.evaluating import NO_CAMPAIGN
 from service.export_source import ExportSource
 from service.log_source import ForeignSource, LogSource, StoreSource
+from service.outcome_worths import worths_behind
 from service.outcomes_table import iterate_matured
 from simulator.click_world import START
 from simulator.fit_rows import FitRows
@@ -174,7 +174,7 @@ def _rewarded(source: ExportSource | ForeignSource, campaign: Campaign) -> tuple
     batches = list(source.batches())
     if not batches:
         raise UnusableLog(_NOTHING)
-    rewards = np.concatenate([batch.rewards for batch in batches])
+    rewards = np.concatenate([worths_behind(batch, campaign) for batch in batches])
     amounts = levels_of(rewards)
     rewarded = _rewarding(campaign, amounts)
     order = [list(amounts.events).index(name) for name in rewarded.reward.types] if len(amounts.events) > 1 else [0]
@@ -205,7 +205,8 @@ def _rewarding(campaign: Campaign, amounts: Levels) -> Campaign:
         events = amounts.events
     options = {k: v for k, v in campaign.learner.options.items() if k != "target" or len(events) > 1}
     learner = LearnerSpec(campaign.learner.name, options)
-    return replace(campaign, reward=RewardSpec(campaign.reward.window, events), learner=learner, wear_out=None)
+    reward = replace(campaign.reward, events=events)
+    return replace(campaign, reward=reward, learner=learner, wear_out=None)
 
 
 def _grid(layout: Layout) -> ChoiceGrid:

@@ -87,10 +87,12 @@ def check_rewards(connection: sqlite3.Connection, log: Log) -> Check:
     skipped = partial(_note, check)
     for matured in iterate_matured(connection, log.log_id, log.campaign, after=0, unreadable=skipped):
         check.n_checked += 1
-        worth = log.campaign.reward.reward_of(matured.outcome_types)
-        if matured.decision.reward != worth:
-            where = f"row {matured.decision.seq}, decision {matured.decision.decision_id[:60]}"
-            check.fail(f"{where}: reward is {matured.decision.reward!r}, its outcomes are worth {worth!r}")
+        row = matured.decision
+        reward = log.campaign.reward_of(row.arms, matured.outcome_types, row.recent_sends)
+        if row.reward != reward:
+            where = f"row {row.seq}, decision {row.decision_id[:60]}"
+            less = f" less the cost of {row.recent_sends} recent sends" if row.recent_sends else ""
+            check.fail(f"{where}: reward is {row.reward!r}, its outcomes are worth {reward!r}{less}")
         if matured.decision.state != State.MATURED:
             check.fail(f"row {matured.decision.seq}: it has matured, and its state says {matured.decision.state!r}")
     for seq, state, sent_at in connection.execute(_MISPLACED, (log.log_id,)):

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
+
+import msgspec
 
 from bandit.campaign import Campaign
 from bandit.errors import ConflictingOutcome, InvalidOutcome, UnknownDecision
 from bandit.reward import CLOCK_SKEW, Outcome, RewardSpec, State
 from bandit.training import Matured
 from service.decisions_table import Unreadable, readable
+from service.marks import marks
 from service.rows import READ, stamp
 
 MATURE_AT_ONCE = 5000
 AHEAD = timedelta(days=1) + CLOCK_SKEW
 """How far a sending may seem to lie in the future. A day for times that were written with the wrong zone."""
 _COUNTED = "SELECT decision_id, type FROM outcomes WHERE late = 0 AND verdict IS NOT 'machine'"
+_arms = msgspec.json.Decoder(tuple[str, ...])
 RewardOf = Callable[[int], RewardSpec]
 
 
@@ -161,13 +165,14 @@ def record_not_sent(connection: sqlite3.Connection, decision_id: str) -> Receipt
     return Receipt.ACCEPTED
 
 
-def mature(connection: sqlite3.Connection, log_id: int, spec: RewardSpec, now: datetime) -> int:
+def mature(connection: sqlite3.Connection, log_id: int, campaign: Campaign, now: datetime) -> int:
     """Close the windows that have passed, at most `MATURE_AT_ONCE` of them; returns how many.
 
     Each gets its reward and the next number in the order of maturing, which is what watermarks count.
     """
+    costs = "arms, recent_sends" if campaign.reward.recent_send else "NULL, NULL"
     due = connection.execute(
-        "SELECT seq, decision_id FROM decisions WHERE log_id = ? AND state = 'pending' AND due_at <= ? "
+        f"SELECT seq, decision_id, {costs} FROM decisions WHERE log_id = ? AND state = 'pending' AND due_at <= ? "  # noqa: S608
         "ORDER BY due_at, seq LIMIT ?",
         (log_id, stamp(now), MATURE_AT_ONCE),
     ).fetchall()
@@ -177,15 +182,22 @@ def mature(connection: sqlite3.Connection, log_id: int, spec: RewardSpec, now: d
         "(SELECT coalesce(max(matured), 0) FROM erased_rows WHERE log_id = :log))",
         {"log": log_id},
     ).fetchone()
-    types = _types_of(connection, [decision_id for _, decision_id in due])
+    types = _types_of(connection, [decision_id for _, decision_id, _, _ in due])
     connection.executemany(
         "UPDATE decisions SET state = 'matured', reward = ?, matured = ? WHERE seq = ?",
         [
-            (spec.reward_of(types.get(decision_id, ())), last + place, seq)
-            for place, (seq, decision_id) in enumerate(due, start=1)
+            (_reward_of(campaign, arms, types.get(decision_id, ()), recent_sends), last + place, seq)
+            for place, (seq, decision_id, arms, recent_sends) in enumerate(due, start=1)
         ],
     )
     return len(due)
+
+
+def _reward_of(campaign: Campaign, arms: str, types: Sequence[str], recent_sends: int | None) -> float:
+    """The reward of a row; its arms are read only where they matter."""
+    if not recent_sends:
+        return campaign.reward.worth_of(types)
+    return campaign.reward_of(_arms.decode(arms), types, recent_sends)
 
 
 def expire(connection: sqlite3.Connection, log_id: int, now: datetime) -> int:
@@ -237,7 +249,7 @@ def _types_of(connection: sqlite3.Connection, decision_ids: list[str]) -> dict[s
     for start in range(0, len(decision_ids), 500):
         some = decision_ids[start : start + 500]
         found += connection.execute(
-            f"{_COUNTED} AND decision_id IN ({', '.join('?' * len(some))}) ORDER BY decision_id",
+            f"{_COUNTED} AND decision_id IN ({marks(some)}) ORDER BY decision_id",
             some,
         ).fetchall()
     found.sort()

@@ -30,4 +30,5 @@ def batch_of(stage: ReplayedStage) -> LogBatch:
         {name: [arrival.context.get(name) for arrival in arrivals] for name in names},
         is_product=np.full(n, len(dimensions) == 1),
         sends=sends,
+        recent_sends=stage.recent_sends or None,
     )

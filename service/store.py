@@ -120,7 +120,7 @@ class Store:
         """
 
         def operation(connection: sqlite3.Connection) -> Log:
-            if campaign.wear_out or campaign.has_caps:
+            if campaign.looks_back is not None or campaign.has_caps:
                 connection.execute(_BY_CUSTOMER)
             rows = connection.execute(
                 "SELECT log_id, campaign_hash FROM logs WHERE campaign = ? ORDER BY log_id", (campaign.id,)
@@ -154,7 +154,7 @@ class Store:
         """A log by its number; its campaign is parsed once."""
         if log_id not in self._logs:
             (toml,) = self.reader().execute("SELECT toml FROM logs WHERE log_id = ?", (log_id,)).fetchone()
-            self._logs[log_id] = Log(log_id, read_campaign(toml))
+            self._logs[log_id] = Log(log_id, read_campaign(toml, has_log=True))
         return self._logs[log_id]
 
     def reward_of(self, log_id: int) -> RewardSpec:

@@ -110,7 +110,7 @@ def served(store: Store, log: Log, name: str) -> tuple[Policy, Scorer[Any]]:
         BrokenSnapshot: if there is none of that name, or it is another campaign's.
     """
     policy = group_policies(log.campaign)[Group.LEARNER]
-    kind = learner_for(log.campaign.learner, policy.needs, wears=log.campaign.wear_out is not None)
+    kind = learner_for(log.campaign.learner, policy.needs, wears=log.campaign.looks_back is not None)
     return policy, kind.serve(log.campaign, load_snapshot(store.reader(), name))
 
 

@@ -102,7 +102,7 @@ class Trainer:
                 last = self._store.write(partial(expire, log_id=log.log_id, now=now))
             last = MATURE_AT_ONCE
             while last == MATURE_AT_ONCE and is_wanted():
-                last = self._store.write(partial(mature, log_id=log.log_id, spec=log.campaign.reward, now=now))
+                last = self._store.write(partial(mature, log_id=log.log_id, campaign=log.campaign, now=now))
                 total += last
         return total
 

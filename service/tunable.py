@@ -95,7 +95,7 @@ def _policies(campaign: Campaign, asked: Collection[str]) -> tuple[str, ...]:
             + (
                 "does not exist"
                 if unknown
-                else "has no learner that can learn from what this campaign's [wear_out] asks for"
+                else "has no learner that can take account of what this campaign's [wear_out] or [reward].recent_send asks for"
             )
             + f". Choose from {', '.join(name for name in POLICIES if _fits(campaign, name))}."
         )
@@ -109,7 +109,7 @@ def _needs(policy: str) -> Need:
 
 def _fits(campaign: Campaign, policy: str) -> bool:
     spec = LearnerSpec(learner_of(campaign, policy))
-    return not learner_faults(spec, _needs(policy), wears=campaign.wear_out is not None)
+    return not learner_faults(spec, _needs(policy), wears=campaign.looks_back is not None)
 
 
 def _knobs(

@@ -14,7 +14,7 @@ from bandit.errors import BrokenSnapshot, UnusableLog
 from bandit.group import Group
 from bandit.learner import LearnerKind
 from bandit.learners import learner_for
-from bandit.log import LoggedDecision
+from bandit.log import RECENT_SENDS, LoggedDecision
 from bandit.reward import State
 from bandit.snapshot import Snapshot
 from bandit.training import is_trained_on
@@ -23,6 +23,7 @@ from bandit.wear_out import Exposure, exposures_of
 from policies.registry import group_policies
 from service.exported_exposures import exported_exposures
 from service.foreign_log import ColumnMap, number_in, require_columns
+from service.outcome_worths import worth_behind
 from service.outcomes_table import iterate_matured
 from service.past_sends import stored_sends
 from service.snapshots_table import add_snapshot, load_snapshot, newest_snapshot, promote
@@ -144,7 +145,7 @@ def _exposures(store: Store, log: Log, made: LoggedDecision) -> tuple[Exposure, 
     if spec is None:
         return ()
     found = stored_sends(store, log, (made.customer_key,), made.decided_at, before_seq=made.seq, whole=False)
-    return exposures_of(log.campaign.dimensions, spec, [one.send for one in found], made.decided_at)
+    return exposures_of(log.campaign.dimensions, spec, [one.send for one in found if one.is_message], made.decided_at)
 
 
 def _exported_sends(path: Path, campaign: Campaign) -> Iterator[HistoricalSend | str]:
@@ -179,7 +180,8 @@ def _exported_send(
         return f"no number as {'reward' if reward is None else 'propensity'}"
     context = context_of({name: cells[f"context.{name}"] for name in known}, campaign.schema, known, lenient=True)
     choice = {name: str(cells[f"arm.{name}"]) for name in names}
-    return HistoricalSend(context, choice, propensities, reward)
+    worth = worth_behind(campaign, choice, reward, number_in(cells.get(RECENT_SENDS)))
+    return HistoricalSend(context, choice, propensities, worth)
 
 
 def _foreign_sends(path: Path, columns: ColumnMap, campaign: Campaign) -> Iterator[HistoricalSend | str]:

@@ -19,6 +19,7 @@ from simulator.machines import N_NUMBERS, Scanners
 from simulator.random_policy import RandomPolicy
 from simulator.reactions import Reactions
 from simulator.schedule import Schedule
+from simulator.send_costs import SendCosts
 from simulator.silence import Silence
 from simulator.tastes import Tastes, features_of
 from simulator.time_effects import TimeEffects
@@ -34,9 +35,10 @@ class CampaignWorld:
     """Customers of one campaign who open, click and convert with known probabilities; draw one with `drawn_world`.
 
     The expected reward is what an attribution window counts of persons' outcomes: for each type its worth x its probability
-    x the share of its delays that end within the window, which opens when the message goes out. A choice that sends nothing
-    earns nothing. Truth about a context is that of somebody who got nothing before, at the start of the campaign and in an
-    average hour; truth about an arrival is that of its own moment, customer and past.
+    x the share of its delays that end within the window, which opens when the message goes out, less what recent messages
+    cost. A choice that sends nothing earns and costs nothing. Truth about a context is that of somebody who got nothing
+    before, at the start of the campaign and in an average hour; truth about an arrival is that of its own moment, customer
+    and past.
 
     Args:
         campaign: whose arms, rules, window and outcome types hold.
@@ -72,6 +74,7 @@ class CampaignWorld:
     _worths: FloatArray = field(init=False, repr=False)
     _scanned: BoolArray | None = field(init=False, repr=False)
     _silence: Silence = field(init=False, repr=False)
+    _costs: SendCosts = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         offered = {dimension.name: dimension.ids for dimension in self.campaign.dimensions}
@@ -89,6 +92,7 @@ class CampaignWorld:
         scanned = self.scanners.scanned(rng, schema, self.customers) if self.scanners else None
         object.__setattr__(self, "_scanned", scanned)
         object.__setattr__(self, "_silence", Silence(self.campaign, self.choices))
+        object.__setattr__(self, "_costs", SendCosts(self.campaign, self._silence))
 
     @property
     def choices(self) -> ChoiceGrid:
@@ -102,8 +106,8 @@ class CampaignWorld:
 
     @property
     def memory(self) -> timedelta:
-        """For how long an earlier send matters."""
-        return self.effects.memory
+        """For how long an earlier send matters: to the customer, or to what the next one costs."""
+        return max(self.effects.memory, self._costs.memory)
 
     def stage(self, campaign: Campaign, first: int) -> CampaignWorld:
         """The same world where a campaign offers some of the arms, from its send number `first` on.
@@ -203,7 +207,7 @@ class CampaignWorld:
         Raises:
             ImpossibleWorld: if a customer is not one of this world's.
         """
-        return self._rewards(self._rows(arrivals))
+        return self._costs.off(self._rewards(self._rows(arrivals)), arrivals)
 
     def rewards_of_choices(self, arrivals: Sequence[Arrival], choices: Sequence[Mapping[str, str]]) -> FloatArray:
         """The exact mean reward of the choice made for each arrival, without looking at any other; shape (n,).
@@ -212,7 +216,7 @@ class CampaignWorld:
             ImpossibleWorld: if a customer or a choice is not one of this world's.
         """
         found = self.funnel.expected(self._marginals_of(arrivals, choices), self._worths)
-        return self._silence.earning_nothing(found, choices)
+        return self._costs.off_chosen(self._silence.earning_nothing(found, choices), arrivals, choices)
 
     def revenues_of_choices(self, arrivals: Sequence[Arrival], choices: Sequence[Mapping[str, str]]) -> FloatArray:
         """The exact mean revenue within the window of the choice made for each arrival, in money, shape (n,).

@@ -83,8 +83,8 @@ class FittedWorld:
         response: fitted to all rows.
         evidence: how far to trust it.
 
-    Caution: what a customer got before changes nothing here, even where the campaign has `[wear_out]`, and nothing drifts
-    but who comes when.
+    Caution: what a customer got before changes nothing here, even where the campaign has `[wear_out]`, what recent
+    messages cost is left out, and nothing drifts but who comes when.
     """
 
     seed: int

@@ -61,11 +61,19 @@ class OpenRow:
         """Whether it teaches the learner; see `bandit.training.is_trained_on`."""
         return teaches(self.decisions.groups[self.place])
 
+    @property
+    def reward(self) -> float:
+        """What the log has once it is closed."""
+        campaign, (picks, _, _) = self.decisions.campaign, self.plain
+        if campaign.reward.recent_send is None:
+            return campaign.reward.worth_of(self.types)
+        return campaign.reward_of(list(campaign.choice_of(picks).values()), self.types, self.context.recent_sends)
+
     def lesson(self) -> TrainingRow:
         """The closed row as the learner sees it."""
         reward, (picks, propensities, pmfs) = self.decisions.campaign.reward, self.plain
         types = self.types
-        return TrainingRow(self.context, picks, reward.reward_of(types), reward.labels_of(types), propensities, pmfs)
+        return TrainingRow(self.context, picks, reward.worth_of(types), reward.labels_of(types), propensities, pmfs)
 
     def matured(self) -> Matured:
         """The closed row as it stands in a log."""

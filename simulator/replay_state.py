@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from bandit.campaign import Campaign
 from bandit.context import Context, ContextValue, EncodedContext
 from bandit.decide_many import decide_many
-from bandit.decisions import Requests
+from bandit.decisions import Decisions, Requests
 from bandit.engine import NO_SNAPSHOT, Engine, Served
 from bandit.estimates import Need
 from bandit.group import Group
@@ -20,7 +20,8 @@ from bandit.training import Matured
 from bandit.wear_out import PastSend
 from simulator.engine_decider import Begin, Former, translated
 from simulator.faults import Faults
-from simulator.open_rows import OpenRow, OpenRows
+from simulator.open_rows import Choice, OpenRow, OpenRows
+from simulator.send_caps import SendCaps
 from simulator.sending import Sender
 from simulator.world import Arrival, World
 
@@ -40,6 +41,7 @@ class ReplayState:
     Attributes:
         rows: of each stage so far, in the order of deciding.
         open: of all stages.
+        caps: keeps the campaign's, and counts what they refused.
         n_decided, n_snapshots, n_fallbacks, n_learned: so far.
     """
 
@@ -48,6 +50,7 @@ class ReplayState:
     faults: Faults
     rows: list[list[OpenRow]] = field(default_factory=list)
     open: OpenRows = field(init=False)
+    caps: SendCaps = field(default_factory=SendCaps)
     n_decided: int = 0
     n_snapshots: int = 0
     n_fallbacks: int = 0
@@ -80,7 +83,7 @@ class ReplayState:
         self._contexts.clear()
         self._engine, campaign = engine, engine.campaign
         needs = engine.policies[Group.LEARNER].needs
-        self._kind = learner_for(campaign.learner, needs, wears=campaign.wear_out is not None)
+        self._kind = learner_for(campaign.learner, needs, wears=campaign.looks_back is not None)
         self._learner = self.begin(self._kind, campaign, former) if former else self._kind.fresh(campaign)
         if self._learner.n_learned:
             self._serve()
@@ -89,7 +92,7 @@ class ReplayState:
         """Decide for everybody of a step, and let them react."""
         numbered = list(enumerate(arrivals, start=self.n_decided + 1))
         self.n_decided += len(numbered)
-        remembers = self._engine.campaign.wear_out is not None or self._sender.span is not None
+        remembers = self._engine.campaign.looks_back is not None or self._sender.span is not None
         rows: list[OpenRow] = []
         for wave in _waves(numbered) if remembers else [numbered]:
             rows += self._decide(wave)
@@ -132,12 +135,21 @@ class ReplayState:
         made = decide_many(self._faulty(arrivals[0].at), requests)
         self.n_fallbacks += sum(fallback not in {None, NO_SNAPSHOT} for fallback in made.fallbacks)
         choices = [made.campaign.choice_of(picks) for picks in made.picks.tolist()]
+        kept = self._allowed(made, choices)
         if pasts is not None:
-            for past, arrival, choice in zip(pasts, arrivals, choices, strict=True):
-                past.append(PastSend(arrival.at, choice))
-        rows, outcomes = self._sender.send(made, numbers, arrivals, choices)
+            for place in kept:
+                pasts[place].append(PastSend(arrivals[place].at, choices[place]))
+        rows, outcomes = self._sender.send(made, numbers, arrivals, choices, kept)
         self.open.add(rows, outcomes)
         return rows
+
+    def _allowed(self, made: Decisions, choices: Sequence[Choice]) -> Sequence[int]:
+        """Places of the decisions that keep the caps; as in the service, nothing is known of the others afterwards."""
+        campaign, asked = made.campaign, made.requests
+        if not campaign.has_caps:
+            return range(len(made))
+        parts = zip(asked.customer_ids, asked.at, made.send_ats(), choices, strict=True)
+        return [place for place, one in enumerate(parts) if self.caps.allow(campaign, *one)]
 
     def _encoded(self, arrival: Arrival) -> EncodedContext:
         """What is known of a customer, as the learner sees it; of most it is what it was the last time."""
@@ -148,13 +160,13 @@ class ReplayState:
         return known[1]
 
     def _pasts(self, known: Sequence[str], arrivals: Sequence[Arrival]) -> list[list[PastSend]] | None:
-        """What the log says that customers got within the window of wear-out; None where nobody asks."""
-        spec = self._engine.campaign.wear_out
-        if spec is None:
+        """What the log says that customers got within the stretch that matters; None where nobody asks."""
+        span = self._engine.campaign.looks_back
+        if span is None:
             return None
         pasts = [self._got.setdefault(customer_id, []) for customer_id in known]
         for past, arrival in zip(pasts, arrivals, strict=True):
-            while past and arrival.at - past[0].at > spec.window:
+            while past and arrival.at - past[0].at > span:
                 del past[0]
         return pasts
 

@@ -42,7 +42,12 @@ class Sender:
         self._sends_later = world if isinstance(world, SendingWorld) else None
 
     def send(
-        self, made: Decisions, numbers: Sequence[int], arrivals: Sequence[Arrival], choices: Sequence[Choice]
+        self,
+        made: Decisions,
+        numbers: Sequence[int],
+        arrivals: Sequence[Arrival],
+        choices: Sequence[Choice],
+        kept: Sequence[int],
     ) -> tuple[list[OpenRow], list[Outcomes]]:
         """Rows whose windows open now, and what will happen in each, in time order.
 
@@ -51,10 +56,11 @@ class Sender:
             numbers: of the sends.
             arrivals: whom they are for.
             choices: what was decided.
+            kept: places of the decisions that stand; of the others nothing goes out, and no row is left.
         """
-        rows = []
-        parts = zip(numbers, arrivals, choices, made.plain_rows(), strict=True)
-        for place, (number, arrival, choice, plain) in enumerate(parts):
+        rows, plain_rows = [], list(made.plain_rows())
+        for place in kept:
+            number, arrival, choice, plain = numbers[place], arrivals[place], choices[place], plain_rows[place]
             sent = self.faults.sent(made.requests.decision_ids[place], arrival.at, choice, self.world.choices)
             came = self._remembered(arrival, sent)
             begins = self._sends_later.sent_at(came, sent or choice) if self._sends_later else came.at

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bandit import Context, Served
 from bandit.bootstrap import MemberScorer
+from bandit.charged_scorer import charged
 from bandit.compiled import CompiledScorer, Tables
 from bandit.decide_many import decide_many
 from bandit.decisions import Requests
@@ -57,6 +58,7 @@ def campaigns(draw_):
             "control": {"share": 0.2, "choice": {name: arms[0]["id"] for name, *arms in dimensions}},
         },
         "wear_out": draw_(st.sampled_from([None, {"window": "30d"}])),
+        "recent_send": draw_(st.sampled_from([None, {"cost": 0.125, "within": "20d", "most": 3}])),
         "members": policy == "thompson",
         "plain": draw_(st.booleans()),
         "logistic": draw_(st.booleans()),
@@ -94,12 +96,14 @@ def scorer_of(campaign, drawn, rng, *, spread=1.0):
 
 
 def campaign_of(worlds, drawn):
+    recent_send = {"recent_send": drawn["recent_send"]} if drawn.get("recent_send") else {}
     return worlds.campaign(
         context=CONTEXT,
         dimension=[worlds.dimension(*dimension) for dimension in drawn["dimension"]],
         policy=drawn["policy"],
         groups=drawn["groups"],
         wear_out=drawn["wear_out"],
+        reward={"window": "72h", "events": {"click": 0.2, "conversion": 1.0}, **recent_send},
     )
 
 
@@ -107,7 +111,7 @@ def requests_of(worlds, campaign, n, rng):
     """n sends, some customers twice, with a past where the campaign asks for one."""
     at = [worlds.noon + timedelta(minutes=int(minute)) for minute in rng.integers(0, 1000, n)]
     pasts = None
-    if campaign.wear_out:
+    if campaign.looks_back:
         pasts = [
             [
                 PastSend(
@@ -148,7 +152,7 @@ def assert_same(found, expected):
         made = found.decision(row)
         for name in ("decision_id", "campaign_hash", "customer_key", "group", "context", "policy", "snapshot"):
             assert getattr(made, name) == getattr(one, name), name
-        for name in ("candidate", "fallback", "decided_at", "exposures", "excluded"):
+        for name in ("candidate", "fallback", "decided_at", "exposures", "excluded", "recent_sends"):
             assert getattr(made, name) == getattr(one, name), name
         assert made.propensity == pytest.approx(one.propensity, abs=CLOSE)
         assert (made.estimate is None) == (one.estimate is None)
@@ -163,7 +167,7 @@ def assert_same(found, expected):
 def test_many_at_once_are_one_by_one(worlds, drawn, seed, is_served):
     rng = np.random.default_rng(seed)
     campaign = campaign_of(worlds, drawn)
-    served = Served("s1", scorer_of(campaign, drawn, rng), "steady") if is_served else None
+    served = Served("s1", charged(campaign, scorer_of(campaign, drawn, rng)), "steady") if is_served else None
     engine = worlds.engine(campaign, served=served)
     requests = requests_of(worlds, campaign, 25, rng)
     found = decide_many(engine, requests)

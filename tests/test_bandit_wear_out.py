@@ -139,7 +139,7 @@ def test_a_decision_without_the_past_is_refused_where_the_campaign_asks_for_it(w
 def test_an_explorer_that_cannot_learn_from_it_is_refused_by_name(worlds, campaign):
     for name, kind in LEARNERS.items():
         faults = learner_faults(replace(campaign.learner, name=name), next(iter(kind.provides)), wears=True)
-        assert [fault.where for fault in faults] == ([] if kind.wears else ["wear_out"])
+        assert [fault.where for fault in faults] == ([] if kind.wears else ["wear_out or reward.recent_send"])
     native = worlds.campaign(wear_out={}, policy={"name": "native"}, learner={"name": "native"})
     with pytest.raises(MismatchedPolicy, match=r"wear_out.*one of regression, bootstrap"):
         worlds.engine(native)

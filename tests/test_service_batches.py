@@ -53,12 +53,13 @@ def asked(n, **more):
     ]
 
 
-@pytest.mark.parametrize("wear_out", [None, {"window": "30d"}])
-def test_batches_answer_what_single_calls_answer(worlds, serve, tmp_path, wear_out):
+RECENT_SEND = {"window": "72h", "events": {"click": 0.2}, "recent_send": {"cost": 0.01, "within": "7d"}}
+
+
+@pytest.mark.parametrize("sections", [{}, {"wear_out": {"window": "30d"}}, {"reward": RECENT_SEND}])
+def test_batches_answer_what_single_calls_answer(worlds, serve, tmp_path, sections):
     ruled = worlds.dimension("subject", "plain", {"id": "champion", "when": {"level": ["high"]}}, "dominate")
-    campaign = worlds.campaign(
-        dimension=[ruled, worlds.dimension("cta", "join", "invite")], groups=GROUPS, wear_out=wear_out
-    )
+    campaign = worlds.campaign(dimension=[ruled, worlds.dimension("cta", "join", "invite")], groups=GROUPS, **sections)
     taught = serve(campaign)
     taught.learn(40)
     copies = []

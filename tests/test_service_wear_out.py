@@ -282,7 +282,7 @@ def test_a_warm_start_from_earlier_logs_counts_as_the_new_campaign_counts(worlds
     log = store.open_log(campaign, worlds.noon)
     rows = list(store.decisions(earlier))
     assert all(row.exposures == () for row in rows)
-    store.write(lambda connection: mature(connection, earlier.log_id, earlier.campaign.reward, worlds.noon + 40 * DAY))
+    store.write(lambda connection: mature(connection, earlier.log_id, earlier.campaign, worlds.noon + 40 * DAY))
     sends = list(_earlier_sends(store, log))
     counted = [sum(e.frequency for e in send.exposures if e.dimension == 0) for send in sends]
     assert counted == ([0, 1, 2] if window == "30d" else [0, 0, 1])

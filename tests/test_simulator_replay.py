@@ -38,6 +38,14 @@ EVENTS = {"click": 0.2, "conversion": 1.0, "unsubscribe": -1.0}
 SHAPES = {
     "plain": {},
     "wear-out": {"wear_out": {"window": "20d"}},
+    "recent sends": {
+        "dimension": [
+            {"name": "subject", "arm": [{"id": "plain"}, {"id": "loud"}]},
+            {"name": "cta", "arm": [{"id": "join"}, {"id": "no_send", "no_send": True}]},
+        ],
+        "reward": {"window": "48h", "events": EVENTS, "recent_send": {"cost": 0.1, "within": "9d", "most": 3}},
+        "groups": {"random": 0.3},
+    },
     "rules": {
         "dimension": [
             {"name": "subject", "arm": [{"id": "plain"}, {"id": "loud", "when": {"level": ["low"]}}, {"id": "calm"}]},
@@ -86,7 +94,7 @@ class Slow:
         campaign, world = self.stage.campaign, self.stage.world
         self.engine, self.open, self.decisions = engine_of(campaign), [], []
         self.kind = learner_for(
-            campaign.learner, self.engine.policies[Group.LEARNER].needs, wears=campaign.wear_out is not None
+            campaign.learner, self.engine.policies[Group.LEARNER].needs, wears=campaign.looks_back is not None
         )
         self.learner, memory, past = self.kind.fresh(campaign), {}, {}
         arrivals = list(world.arrivals(self.stage.n_sends))
@@ -99,7 +107,7 @@ class Slow:
             known = past.setdefault(came.customer_id, [])
             decision = self.engine.decide(
                 came.customer_id, Context(came.context), decision_id=f"d{number + 1}", at=came.at,
-                past=known if campaign.wear_out else None,
+                past=known if campaign.looks_back else None,
             )  # fmt: skip
             known.append(PastSend(came.at, decision.choice))
             self.decisions.append(decision)
@@ -107,7 +115,7 @@ class Slow:
             sent = world.sent_at(arrival, decision.choice) if isinstance(world, SendingWorld) else came.at
             outcomes = world.react(arrival, decision.choice, decision_id=decision.decision_id)
             types = frozenset(outcome.type for outcome in outcomes if outcome.at <= sent + world.window)
-            self.rewards[number] = campaign.reward.reward_of(types)
+            self.rewards[number] = campaign.reward_of(list(decision.choice.values()), types, decision.recent_sends)
             row = Matured(number + 1, LoggedDecision.of(decision, number + 1), types)
             heapq.heappush(self.open, (sent + world.window, number, row))
         return self
@@ -136,6 +144,8 @@ def test_a_replay_in_waves_is_the_replay_one_by_one(campaign, shape, scenario):
     for d, pmf in enumerate(stage.pmfs):
         assert pmf == pytest.approx(np.array([one.picks[d].pmf.probabilities for one in slow.decisions]), abs=1e-12)
     assert stage.exposures == [decision.exposures for decision in slow.decisions]
+    counts = [decision.recent_sends for decision in slow.decisions]
+    assert list(stage.recent_sends) == (counts if campaign(**SHAPES[shape]).reward.recent_send else [])
     assert (stage.deciders != "").tolist() == [decision.snapshot is not None for decision in slow.decisions]
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from bandit.campaign import Campaign
 from bandit.engine import check_ids
 from bandit.errors import UnusableLog
-from bandit.log import LoggedDecision, cells_of, columns_of
+from bandit.log import RECENT_SENDS, LoggedDecision, cells_of, columns_of
 from bandit.schema import BooleanField, NumericField
 from service.commands.options import (
     answer,
@@ -105,6 +105,7 @@ def schema_of(campaign: Campaign, *, personal: bool = False) -> pa.Schema:
             types[f"context.{item.name}"] = pa.float64()
         elif isinstance(item, BooleanField):
             types[f"context.{item.name}"] = pa.bool_()
+    types[RECENT_SENDS] = pa.int64()
     order = msgspec.json.encode({dimension.name: dimension.ids for dimension in campaign.dimensions})
     hidden = set() if personal else {f"context.{item.name}" for item in campaign.schema.fields if item.personal}
     columns = [(name, types.get(name, pa.string())) for name in columns_of(campaign) if name not in hidden]

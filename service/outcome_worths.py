@@ -1,0 +1,40 @@
+"""What outcomes were worth behind the rewards of an export, whose cost of recent messages is put back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from bandit.arrays import FloatArray
+from bandit.campaign import Campaign
+from evaluation.log_batch import LogBatch
+
+_CLOSE = 1e-9
+"""A reward plus its cost is off by some 1e-17 from a worth that it must equal to be known for an outcome."""
+
+
+def worth_behind(campaign: Campaign, choice: Mapping[str, str], reward: float, recent_sends: float | None) -> float:
+    """What the outcomes of one row were worth.
+
+    Args:
+        campaign: says what recent messages cost.
+        choice: one arm a dimension.
+        reward: as exported.
+        recent_sends: as exported; None where the row says nothing, and then nothing was taken off.
+    """
+    spec = campaign.reward.recent_send
+    if spec is None or not recent_sends or campaign.sends_nothing(choice):
+        return reward
+    worth = reward + spec.of(int(recent_sends))
+    known = (0.0, *campaign.reward.worths, *campaign.reward.worth_bounds)
+    return next((one for one in known if math.isclose(one, worth, abs_tol=_CLOSE)), worth)
+
+
+def worths_behind(batch: LogBatch, campaign: Campaign) -> FloatArray:
+    """The same of all rows of a batch of the campaign, shape (n,)."""
+    if campaign.reward.recent_send is None or batch.recent_sends is None:
+        return batch.rewards
+    rows = zip(batch.picks.tolist(), batch.rewards.tolist(), batch.recent_sends, strict=True)
+    return np.array([worth_behind(campaign, campaign.choice_of(picks), *row) for picks, *row in rows])
