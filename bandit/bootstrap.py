@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy  # its parts are loaded when first used: `special` alone takes as long as all else of a command
@@ -16,11 +17,13 @@ import scipy  # its parts are loaded when first used: `special` alone takes as l
 from bandit.arrays import FloatArray
 from bandit.campaign import Campaign, Option
 from bandit.candidates import LEAST_VARIANCE, Candidate
-from bandit.compiled import CompiledScorer, Tables, readout
+from bandit.charged_scorer import charged
+from bandit.compiled import CompiledScorer, Tables
 from bandit.estimates import Estimates, Need
 from bandit.fault import Fault
-from bandit.learner import LearnerKind
+from bandit.learner import LearnerKind, Scorer
 from bandit.options import check_options, option, option_faults, with_options
+from bandit.readout import readout
 from bandit.regression import RegressionLearner, RegressionOptions, task_from, whole_bank
 from bandit.snapshot import Snapshot
 from bandit.trial import Task
@@ -118,13 +121,18 @@ def serve(campaign: Campaign, snapshot: Snapshot) -> MemberScorer:
         BrokenSnapshot: if it belongs to another campaign or learner, or does not load.
     """
     task = task_of(campaign)
-    bank, scaling = whole_bank(campaign, task, snapshot)
-    return _scorer(campaign, task, readout(task.space, scaling, bank.probe), snapshot.n_learned)
+    space, bank, scaling = whole_bank(campaign, task, snapshot)
+    return _scorer(campaign, task, readout(space, scaling, bank.probe), snapshot.n_learned)
 
 
-def _live(campaign: Campaign, learner: RegressionLearner) -> MemberScorer:
+def _serve(campaign: Campaign, snapshot: Snapshot) -> Scorer[Any]:
+    return charged(campaign, serve(campaign, snapshot))
+
+
+def _live(campaign: Campaign, learner: RegressionLearner) -> Scorer[Any]:
     task = task_of(campaign)
-    return _scorer(campaign, task, learner.trial.tables(range(len(task.candidates))), learner.n_learned)
+    tables = learner.trial.tables(range(len(task.candidates)))
+    return charged(campaign, _scorer(campaign, task, tables, learner.n_learned))
 
 
 def _scorer(campaign: Campaign, task: Task, tables: Tables, n_learned: int) -> MemberScorer:
@@ -157,7 +165,7 @@ BOOTSTRAP = LearnerKind(
     wears=True,
     fresh=_fresh,
     resume=_resumed,
-    serve=serve,
+    serve=_serve,
     live=_live,
     faults=_faults,
 )

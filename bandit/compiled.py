@@ -96,48 +96,11 @@ def compile_tables(space: FeatureSpace, probe: Probe) -> Tables:
     return Tables(space.sizes, constant, context, pairs, wear)
 
 
-def readout(space: FeatureSpace, scaling: Scaling, probe: Probe) -> Tables:
-    """The tables that serve: over contexts as they are, with each dimension's terms centred."""
-    return centred(in_raw_terms(compile_tables(space, probe), scaling))
-
-
 def in_raw_terms(tables: Tables, scaling: Scaling) -> Tables:
     """The same model over contexts as they are, from one over contexts that were centred and scaled."""
     context = tables.context * np.array(scaling.scales)[:, None, None]
     constant = tables.constant - np.tensordot(scaling.means, context, axes=1)
     return replace(tables, constant=constant, context=context)
-
-
-def centred(tables: Tables) -> Tables:
-    """The same model, with each dimension's terms summing to 0 over its arms.
-
-    What the arms of a dimension have in common moves into column 0. No whole choice scores differently, but a dimension
-    not yet picked now counts as its average arm instead of as nothing: left out, it would take its share of the
-    intercept along, and a rare outcome would look many times as likely in the first stage as in the last.
-    """
-    constant, context, pairs = tables.constant.copy(), tables.context.copy(), tables.pairs.copy()
-    blocks = blocks_of(tables.sizes)
-    for first, second in combinations(blocks, 2):
-        _centre_pairs(constant, pairs, first, second)
-    for block in blocks:
-        for rows in (constant[None], context):
-            mean = rows[..., block].mean(axis=-1)
-            rows[..., block] -= mean[..., None]
-            rows[..., 0] += mean
-    return replace(tables, constant=constant, context=context, pairs=pairs)
-
-
-def _centre_pairs(constant: FloatArray, pairs: FloatArray, first: slice, second: slice) -> None:
-    """Move the means of two dimensions' pair terms, by row and by column, into the arms alone; in place."""
-    rows, columns = slice(first.start - 1, first.stop - 1), slice(second.start - 1, second.stop - 1)
-    block = pairs[rows, :, second]
-    by_row, by_column, whole = block.mean(axis=2), block.mean(axis=0), block.mean(axis=(0, 2))
-    constant[:, first] += by_row.T - whole[:, None]
-    constant[:, second] += by_column - whole[:, None]
-    constant[:, 0] += whole
-    centre = block - by_row[:, :, None] - by_column[None] + whole[None, :, None]
-    pairs[rows, :, second] = centre
-    pairs[columns, :, first] = centre.transpose(2, 1, 0)
 
 
 def blocks_of(sizes: Sequence[int]) -> list[slice]:

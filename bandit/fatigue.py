@@ -78,6 +78,27 @@ def _keeps(cap: Cap, moment: datetime, sends: Sequence[datetime]) -> bool:
     return all(sum(end - cap.within < send <= end for send in all_sends) <= cap.most for end in ends)
 
 
+def breaks(cap: Cap, message: Sent, others: Sequence[tuple[Sent, Sent]]) -> bool:
+    """Whether a message is one too many, whatever is not known of when the others went out.
+
+    Args:
+        cap: that may be broken.
+        message: looked at.
+        others: of each of the customer's others the earliest and the latest it may have gone out.
+
+    >>> from datetime import UTC
+    >>> noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    >>> late = [(Sent(noon - 8 * _DAY), Sent(noon - 6 * _DAY))]
+    >>> breaks(Cap(1, 7 * _DAY), Sent(noon), late), breaks(Cap(1, 9 * _DAY), Sent(noon), late)
+    (False, True)
+    """
+    if cap.channel not in {"", message.channel}:
+        return False
+    counted = [(first.at, last.at) for first, last in others if cap.counts(first)]
+    ends = [message.at, *(last for _, last in counted if message.at <= last < message.at + cap.within)]
+    return any(1 + sum(end - cap.within < first and last <= end for first, last in counted) > cap.most for end in ends)
+
+
 def read_caps(table: Reader, channels: Sequence[str]) -> tuple[Cap, ...]:
     """`caps` and `gap` of the `[limits]` table, with their faults noted; a gap is one message in any stretch so long."""
     caps = [_cap(one, channels) for one in table.tables("caps")]

@@ -10,12 +10,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from itertools import combinations
 from statistics import fmean, pstdev
 from string import ascii_lowercase
 
 from bandit.campaign import Campaign
 from bandit.dimension import Arm
+from bandit.no_send import Implied, implied_arms
 
 CONTEXT = "C"
 ARM_WEIGHT = 0.8
@@ -25,6 +27,21 @@ BRACES = re.compile(r"\{[{%#].*?[}%#]\}", re.DOTALL)
 NamedFeature = tuple[str, float]
 Numbers = Mapping[str, tuple[float, float]]
 """Numeric arm feature to the mean and the standard deviation it is measured by."""
+
+
+class Silence(IntEnum):
+    """What a model makes of the arms that follow from one that sends nothing (`bandit.no_send.implied_arms`).
+
+    Attributes:
+        APART: learned from like others, and each dimension read out by itself, so that in the dimension that ends the choice
+            only a share of what no message is worth is seen. Snapshots of old have it.
+        GATHERED: learned from like others, but read out together; what becomes of an old model that learns on.
+        LEFT_OUT: not learned from: the arm that ends the choice carries all.
+    """
+
+    APART = 0
+    GATHERED = 1
+    LEFT_OUT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +54,8 @@ class FeatureSpace:
         interactions: whether dimensions interact with each other (the context always interacts with each dimension).
         numbers: for each dimension, what the numeric features of its arms are measured by.
         wear: names of the features of wear-out; see `bandit.wear_out`.
+        implied: the arms that follow from one that sends nothing.
+        silence: what is made of these.
     """
 
     context: tuple[str, ...]
@@ -44,6 +63,8 @@ class FeatureSpace:
     interactions: bool
     numbers: tuple[Numbers, ...] = ()
     wear: tuple[str, ...] = ()
+    implied: tuple[Implied, ...] = ()
+    silence: Silence = Silence.APART
 
     @classmethod
     def of(cls, campaign: Campaign) -> FeatureSpace:
@@ -52,13 +73,16 @@ class FeatureSpace:
         return cls(campaign.schema.features, arms, campaign.policy.interactions)
 
     @classmethod
-    def graded(cls, campaign: Campaign, numbers: Sequence[Numbers] = ()) -> FeatureSpace:
+    def graded(
+        cls, campaign: Campaign, numbers: Sequence[Numbers] = (), silence: Silence = Silence.LEFT_OUT
+    ) -> FeatureSpace:
         """The same with arms of equal weight, and with the words of their texts; see `graded_arms`.
 
         Args:
             campaign: whose arms.
             numbers: for the first dimensions, what numeric features were measured by when a model began: a new arm must
                 not move what is known of the old ones. The campaign's own arms say it for names that are not there.
+            silence: what a model made of arms that follow from one that sends nothing; what a new one does by default.
         """
         own = [numbers_of(dimension.arms) for dimension in campaign.dimensions]
         measured = [
@@ -66,10 +90,14 @@ class FeatureSpace:
             for mine, kept in zip(own, numbers, strict=False)
         ]
         every = (*measured, *own[len(measured) :])
-        arms = tuple(graded_arms(d.arms, by) for d, by in zip(campaign.dimensions, every, strict=True))
+        arms = [graded_arms(d.arms, by) for d, by in zip(campaign.dimensions, every, strict=True)]
+        implied = implied_arms(campaign.dimensions)
+        for place, arm, _ in implied if silence is Silence.LEFT_OUT else ():
+            arms[place] = (*arms[place][:arm], (), *arms[place][arm + 1 :])
         names = [dimension.name for dimension in campaign.dimensions]
         wear = campaign.wear_out.names(names) if campaign.wear_out else ()
-        return cls(campaign.schema.features, arms, campaign.policy.interactions, every, wear)
+        known = (campaign.schema.features, tuple(arms), campaign.policy.interactions, every, wear)
+        return cls(*known, implied, silence if implied else Silence.APART)
 
     @property
     def namespaces(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ class TrainingRow:
     Attributes:
         context: the context as used.
         picks: the chosen arm's position in each dimension.
-        reward: in reward units.
+        reward: what its outcomes were worth; what recent messages cost is known, and not in it.
         labels: for each outcome type of the campaign, 1.0 where it happened within the window, else 0.0.
         propensities: of the chosen arm in each dimension, given the earlier picks.
         pmfs: of each dimension, in the campaign's arm order; 0 where an arm was not on offer.

@@ -29,7 +29,8 @@ def learner_faults(spec: LearnerSpec, needs: Need, *, wears: bool = False) -> li
     Args:
         spec: the table.
         needs: what the policy needs.
-        wears: whether the campaign has a `[wear_out]` table, from which not every learner can learn.
+        wears: whether the campaign looks back at what a customer got before (`Campaign.looks_back`), of which not every
+            learner takes account.
     """
     if spec.name and spec.name not in LEARNERS:
         return [Fault("learner.name", shown(spec.name), f"one of {', '.join(LEARNERS)}")]
@@ -40,9 +41,8 @@ def learner_faults(spec: LearnerSpec, needs: Need, *, wears: bool = False) -> li
         faults.append(Fault("learner.name", shown(kind.name), f"{better}: the policy needs {needs}"))
     if wears and needs is not Need.NOTHING and not kind.wears:
         able = ", ".join(name for name, other in LEARNERS.items() if other.wears)
-        faults.append(
-            Fault("wear_out", f"learner {kind.name!r}", f"one of {able}, or no [wear_out]: it cannot learn from it")
-        )
+        wanted = f"one of {able}, or no [wear_out] and no [reward].recent_send: it cannot take account of them"
+        faults.append(Fault("wear_out or reward.recent_send", f"learner {kind.name!r}", wanted))
     return faults
 
 

@@ -10,6 +10,7 @@ import scipy  # its parts are loaded when first used: `special` alone takes as l
 from numpy.typing import NDArray
 
 from bandit.arrays import BoolArray, FloatArray
+from bandit.charged_scorer import ChargedScorer, Charges
 from bandit.compiled import CompiledScorer, blocks_of
 from bandit.context import EncodedContext
 from bandit.context_columns import ContextColumns
@@ -23,6 +24,8 @@ BELIEVABLE = 700.0
 
 def tables_of(scorer: Scorer[Any]) -> CompiledScorer | None:
     """The tables behind a scorer; None where it has none and each customer must be asked about alone."""
+    if isinstance(scorer, ChargedScorer):
+        return tables_of(scorer.inner)
     if isinstance(scorer, PlainScorer):
         return scorer.arrays
     return scorer if isinstance(scorer, CompiledScorer) else None
@@ -37,15 +40,19 @@ class ManyStates:
     Args:
         scorer: the tables.
         contexts: of each customer.
+        charges: what recent messages cost, where the campaign says that they do.
     """
 
-    def __init__(self, scorer: CompiledScorer, contexts: Sequence[EncodedContext]) -> None:
+    def __init__(
+        self, scorer: CompiledScorer, contexts: Sequence[EncodedContext], charges: Charges | None = None
+    ) -> None:
         self._scorer, self._pairs = scorer, scorer.tables.pairs
         self._blocks = blocks_of(scorer.tables.sizes)
         self._linear = _alone(scorer, contexts)
         if scorer.worn and not isinstance(contexts, ContextColumns):
             scorer.worn.add_to_many(self._linear, [context.exposures for context in contexts])
         self._terms: FloatArray | float = 0.0
+        self._charges, self._charge = charges, charges.of_many(contexts) if charges else np.zeros(0)
 
     def estimates(self, dimension: int) -> tuple[Estimates, BoolArray]:
         """Estimates of a dimension's arms given the picks so far, and which customers they can be believed for.
@@ -55,13 +62,17 @@ class ManyStates:
         """
         linear = self._linear[:, :, self._blocks[dimension]] + self._linear[:, :, :1]
         believable: BoolArray = np.asarray((np.abs(linear) <= BELIEVABLE).all(axis=(1, 2)))
-        return self._scorer.estimates_of(linear), believable
+        found = self._scorer.estimates_of(linear)
+        return self._charges.off(found, self._charge, dimension) if self._charges else found, believable
 
     def pick(self, dimension: int, picks: NDArray[np.int64]) -> None:
         """Go on after a pick; see `CompiledScorer.after`."""
         picked = self._picked(dimension, picks)
         if self._scorer.sequential:
-            self._linear += self._pairs[self._blocks[dimension].start - 1 + picks]
+            block = self._blocks[dimension]
+            pairs = self._pairs[block.start - 1 : block.stop - 1, :, block.stop :]
+            # Nobody looks at this dimension's columns and the earlier ones any more.
+            self._linear[:, :, block.stop :] += pairs.transpose(1, 2, 0).take(picks, axis=2).transpose(2, 0, 1)
             self._linear[:, :, 0] += picked
         else:
             self._terms = self._terms + picked
@@ -69,7 +80,8 @@ class ManyStates:
     def whole(self, dimension: int, picks: NDArray[np.int64]) -> FloatArray:
         """Expected rewards of the whole choices, given the states before their last picks; shape (n,)."""
         linear = self._linear[:, :, 0] + self._picked(dimension, picks) + self._terms
-        return self._scorer.means(linear[:, :, None])[:, 0]
+        found: FloatArray = self._scorer.means(linear[:, :, None])[:, 0]
+        return found - self._charge * self._charges.sending(dimension)[picks] if self._charges else found
 
     def _picked(self, dimension: int, picks: NDArray[np.int64]) -> FloatArray:
         found: FloatArray = self._linear[np.arange(len(picks)), :, self._blocks[dimension].start + picks]
@@ -92,5 +104,6 @@ def _alone(scorer: CompiledScorer, contexts: Sequence[EncodedContext]) -> FloatA
     starts = np.arange(0, columns.size + 1, columns.shape[1])
     terms = np.concatenate([tables.constant[None], tables.context]).reshape(1 + len(tables.context), -1)
     rows = scipy.sparse.csr_array((values.ravel(), columns.ravel(), starts), shape=(n, len(terms)))
-    found: FloatArray = (rows @ terms).reshape(n, *tables.constant.shape)
+    # Customers vary fastest in memory, so that whatever goes over a few arms goes along whole columns.
+    found: FloatArray = np.ascontiguousarray((rows @ terms).T).reshape(*tables.constant.shape, n).transpose(2, 0, 1)
     return found

@@ -9,13 +9,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from itertools import pairwise
+from typing import Final, NamedTuple
 
 from bandit.dimension import Arm, Dimension
 from bandit.fault import Fault
 
 NO_SEND: Final = "no_send"
 """Id of the arms that later dimensions get, and by convention of the one that the file lists."""
+
+
+class Implied(NamedTuple):
+    """An arm that is on offer after the arm that ended the choice in the dimension before, and then alone.
+
+    Attributes:
+        dimension: position of its own dimension.
+        arm: its position there.
+        follows: position of the arm in the dimension before.
+    """
+
+    dimension: int
+    arm: int
+    follows: int
+
+
+def implied_arms(dimensions: Sequence[Dimension]) -> tuple[Implied, ...]:
+    """Arms that `with_no_send` made, in order of dimensions.
+
+    Of an arm that the file lists after an earlier dimension that may end the choice nothing of the kind can be said: it can be
+    picked by itself too.
+
+    >>> subjects = Dimension("subject", (Arm("plain"), Arm("no_send", no_send=True)))
+    >>> implied_arms(with_no_send([subjects, Dimension("cta", (Arm("join"),))], []))
+    (Implied(dimension=1, arm=1, follows=1),)
+    """
+    found = []
+    for place, (before, dimension) in enumerate(pairwise(dimensions), start=1):
+        if before.silent is None or dimension.silent is None:
+            continue
+        arm = dimension.index_of(dimension.silent)
+        if dimension.arms[arm].requires:
+            found.append(Implied(place, arm, before.index_of(before.silent)))
+    return tuple(found)
 
 
 def with_no_send(dimensions: Sequence[Dimension], faults: list[Fault]) -> tuple[Dimension, ...]:

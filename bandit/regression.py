@@ -10,18 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bandit.bank import Bank
 from bandit.campaign import Campaign, Option
 from bandit.candidates import CANDIDATES, FIRST, Candidate
-from bandit.compiled import CompiledScorer, Tables, readout
+from bandit.charged_scorer import charged
+from bandit.compiled import CompiledScorer, Tables
 from bandit.errors import BrokenSnapshot
 from bandit.estimates import Need
 from bandit.fault import Fault
 from bandit.features import FeatureSpace
-from bandit.learner import LearnerKind, TrainingRow
+from bandit.learner import LearnerKind, Scorer, TrainingRow
 from bandit.options import check_options, option, option_faults, with_options
 from bandit.plain_scorer import PlainScorer
+from bandit.readout import readout
 from bandit.regression_state import RegressionState
 from bandit.scaling import Scaling
 from bandit.snapshot import Snapshot
@@ -135,7 +138,7 @@ class RegressionLearner:
 
     def _resume(self, snapshot: Snapshot) -> None:
         state = checked_state(self._campaign, self._task, snapshot)
-        self._task = replace(self._task, space=FeatureSpace.graded(self._campaign, state.numbers))
+        self._task = replace(self._task, space=state.space_that_learns_on(self._campaign))
         if state.kept_back:
             self._kept_back = state.rows
             return
@@ -161,7 +164,7 @@ def task_from(campaign: Campaign, options: RegressionOptions) -> Task:
         campaign.schema.numeric,
         options.candidates,
         campaign.reward.worths if options.target == "outcomes" else (),
-        campaign.reward.bounds,
+        campaign.reward.worth_bounds,
         options.shared(space),
         wear_out=campaign.wear_out,
     )
@@ -201,13 +204,13 @@ def _scorer(campaign: Campaign, tables: Tables, n_learned: int) -> CompiledScore
 
 def compile_snapshot(campaign: Campaign, snapshot: Snapshot) -> Tables:
     """Load the models of a snapshot's serving candidate and read their weights out."""
-    space, bank, scaling = _serving_bank(campaign, snapshot)
+    space, bank, scaling = whole_bank(campaign, task_of(campaign), snapshot, serving=True)
     return readout(space, scaling, bank.probe)
 
 
 def reference_score(campaign: Campaign, snapshot: Snapshot, row: TrainingRow) -> tuple[float, ...]:
     """What Vowpal Wabbit itself predicts for a whole choice, one linear prediction a model; the tables must agree."""
-    return tuple(_serving_bank(campaign, snapshot)[1].predict(row))
+    return tuple(whole_bank(campaign, task_of(campaign), snapshot, serving=True)[1].predict(row))
 
 
 def standing_of(snapshot: Snapshot) -> dict[str, object]:
@@ -225,20 +228,14 @@ def standing_of(snapshot: Snapshot) -> dict[str, object]:
     return {"losses": validation.mean_losses, "switches": validation.switches}
 
 
-def whole_bank(campaign: Campaign, task: Task, snapshot: Snapshot) -> tuple[Bank, Scaling]:
-    """The models of all candidates, ready to be asked."""
+def whole_bank(
+    campaign: Campaign, task: Task, snapshot: Snapshot, *, serving: bool = False
+) -> tuple[FeatureSpace, Bank, Scaling]:
+    """The models of all candidates, or of the serving one alone, ready to be asked."""
     state = checked_state(campaign, task, snapshot)
-    space = FeatureSpace.graded(campaign, state.numbers)
-    bank = Bank(space, state.scaling, snapshot.arguments, snapshot.models, wear_out=task.wear_out)
-    return bank, state.scaling
-
-
-def _serving_bank(campaign: Campaign, snapshot: Snapshot) -> tuple[FeatureSpace, Bank, Scaling]:
-    task = task_of(campaign)
-    state = checked_state(campaign, task, snapshot)
-    places = task.models_of(state.validation[1])
+    places = task.models_of(state.validation[1]) if serving else range(len(snapshot.models))
     arguments, models = [snapshot.arguments[p] for p in places], [snapshot.models[p] for p in places]
-    space = FeatureSpace.graded(campaign, state.numbers)
+    space = state.space_of(campaign)
     return space, Bank(space, state.scaling, arguments, models, wear_out=task.wear_out), state.scaling
 
 
@@ -267,6 +264,14 @@ def checked_state(campaign: Campaign, task: Task, snapshot: Snapshot) -> Regress
     return state.in_order_of(task.space.context)
 
 
+def _serve(campaign: Campaign, snapshot: Snapshot) -> Scorer[Any]:
+    return charged(campaign, serve(campaign, snapshot))
+
+
+def _live(campaign: Campaign, learner: RegressionLearner) -> Scorer[Any]:
+    return charged(campaign, live(campaign, learner))
+
+
 def _faults(options: Mapping[str, Option]) -> list[Fault]:
     return option_faults(RegressionOptions, options, "learner")
 
@@ -277,7 +282,7 @@ REGRESSION = LearnerKind(
     wears=True,
     fresh=RegressionLearner,
     resume=RegressionLearner,
-    serve=serve,
-    live=live,
+    serve=_serve,
+    live=_live,
     faults=_faults,
 )

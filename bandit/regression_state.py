@@ -7,9 +7,10 @@ from itertools import repeat
 
 import msgspec
 
+from bandit.campaign import Campaign
 from bandit.context import EncodedContext
 from bandit.errors import BrokenSnapshot
-from bandit.features import FeatureSpace
+from bandit.features import FeatureSpace, Silence
 from bandit.learner import TrainingRow
 from bandit.scaling import Scaling
 from bandit.trial import Trial
@@ -29,6 +30,7 @@ class RegressionState(msgspec.Struct, array_like=True, frozen=True):
         kept_back: rows from which all of this will be measured again, while there are few; empty once it stands.
         numbers: for each dimension, what numeric arm features are measured by (`bandit.features.Numbers`).
         exposures: of the rows kept back, where there are any.
+        silence: what the models make of arms that follow from one that sends nothing (`bandit.features.Silence`).
     """
 
     features: tuple[str, ...]
@@ -38,6 +40,7 @@ class RegressionState(msgspec.Struct, array_like=True, frozen=True):
     kept_back: list[KeptRow]
     numbers: list[dict[str, tuple[float, float]]] = []
     exposures: list[tuple[Exposure, ...]] = []
+    silence: Silence = Silence.APART
 
     @classmethod
     def of(cls, space: FeatureSpace, trial: Trial, rows: Sequence[TrainingRow]) -> RegressionState:
@@ -45,7 +48,8 @@ class RegressionState(msgspec.Struct, array_like=True, frozen=True):
         kept = [(row.context.indices, row.context.weights, row.picks, row.reward, row.labels) for row in rows]
         scaling, numbers = trial.scaling, [dict(by) for by in space.numbers]
         exposures = [row.context.exposures for row in rows] if any(row.context.exposures for row in rows) else []
-        return cls(space.context, scaling.means, scaling.scales, trial.validation.state(), kept, numbers, exposures)
+        known = (space.context, scaling.means, scaling.scales, trial.validation.state())
+        return cls(*known, kept, numbers, exposures, space.silence)
 
     def in_order_of(self, features: Sequence[str]) -> RegressionState:
         """The same for a file that lists its fields in another order, which changes nothing."""
@@ -53,9 +57,8 @@ class RegressionState(msgspec.Struct, array_like=True, frozen=True):
         moved = {place[name]: index for index, name in enumerate(features)}
         means, scales = ([part[place[name]] for name in features] for part in (self.means, self.scales))
         kept = [(tuple(moved[index] for index in row[0]), *row[1:]) for row in self.kept_back]
-        return RegressionState(
-            tuple(features), tuple(means), tuple(scales), self.validation, kept, self.numbers, self.exposures
-        )
+        rest = (self.validation, kept, self.numbers, self.exposures, self.silence)
+        return RegressionState(tuple(features), tuple(means), tuple(scales), *rest)
 
     @classmethod
     def decoded(cls, data: bytes) -> RegressionState:
@@ -71,7 +74,29 @@ class RegressionState(msgspec.Struct, array_like=True, frozen=True):
 
     def encoded(self) -> bytes:
         """As bytes."""
-        return msgspec.msgpack.encode(self)
+        parts = msgspec.structs.astuple(self)
+        # Where no arm follows from another, a snapshot has the bytes it had before there was anything to say about them.
+        return msgspec.msgpack.encode(parts if self.silence else parts[:-1])
+
+    def space_of(self, campaign: Campaign) -> FeatureSpace:
+        """The features of the models."""
+        return FeatureSpace.graded(campaign, self.numbers, self.silence)
+
+    def space_that_learns_on(self, campaign: Campaign) -> FeatureSpace:
+        """The features of models that learn on from these; while rows are kept back they begin anew."""
+        silence = Silence.LEFT_OUT if self.kept_back else max(self.silence, Silence.GATHERED)
+        return FeatureSpace.graded(campaign, self.numbers, silence)
+
+    def silence_under(self, before: FeatureSpace, after: FeatureSpace) -> Silence:
+        """What another campaign makes of such arms that goes on with these models: as before, where there were any.
+
+        Args:
+            before: features of the campaign that the models are of.
+            after: of the other one.
+        """
+        if not after.implied:
+            return Silence.APART
+        return max(self.silence, Silence.GATHERED) if before.implied else Silence.LEFT_OUT
 
     @property
     def scaling(self) -> Scaling:

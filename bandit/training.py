@@ -47,7 +47,7 @@ def training_row(campaign: Campaign, matured: Matured) -> TrainingRow:
     return TrainingRow(
         encoded_context(row, campaign),
         tuple(d.index_of(arm) for d, arm in zip(campaign.dimensions, row.arms, strict=True)),
-        campaign.reward.reward_of(matured.outcome_types),
+        campaign.reward.worth_of(matured.outcome_types),
         campaign.reward.labels_of(matured.outcome_types),
         row.propensities,
         row.pmfs,

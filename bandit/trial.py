@@ -11,9 +11,10 @@ import numpy as np
 
 from bandit.bank import Bank
 from bandit.candidates import Candidate, start_of_rewards, starts_of
-from bandit.compiled import Tables, readout
+from bandit.compiled import Tables
 from bandit.features import FeatureSpace
 from bandit.learner import TrainingRow
+from bandit.readout import readout
 from bandit.scaling import Scaling
 from bandit.validation import Validation, ValidationState
 from bandit.wear_out import WearOut

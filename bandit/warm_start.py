@@ -64,7 +64,9 @@ def carry_over(old: Campaign, snapshot: Snapshot, new: Campaign, kind: LearnerKi
             f"{MOST_KEPT_BACK} are kept back for that). Learn from the log instead: manyarm learn --from-log FILE."
         )
     means, scales = _moved_scaling(old, state, new)
-    moved = RegressionState(after.space.context, means, scales, state.validation, [], _kept_numbers(old, state))
+    measured = (means, scales, state.validation)
+    silence = state.silence_under(before.space, after.space)
+    moved = RegressionState(after.space.context, *measured, [], _kept_numbers(old, state), silence=silence)
     arguments = tuple(_under(argument, after.shared) for argument in snapshot.arguments)
     return replace(snapshot, campaign_hash=new.content_hash, arguments=arguments, watermark=0, state=moved.encoded())
 
@@ -147,7 +149,7 @@ class HistoricalSend:
         context: name to value; names that the campaign does not declare are left out, values that do not fit count as
             missing, and are counted.
         choice: dimension to arm id.
-        reward: in reward units; None if it is not known.
+        reward: what its outcomes were worth, in reward units; None if it is not known.
         outcome_types: what happened; None if only the reward is known.
         propensities: dimension to the probability that its arm was drawn with.
         exposures: what the customer got lately, in the positions of the campaign that is to learn; None if it is not
@@ -220,8 +222,8 @@ def _row_of(campaign: Campaign, schema: Schema, send: HistoricalSend, unfit: Cou
     if not all(0.0 < propensity <= 1.0 for propensity in propensities):
         return "a propensity outside (0, 1]"
     types, known, picks = _types_of(campaign, send), campaign.reward, campaign.picks_of(send.choice)
-    reward = known.reward_of(types) if send.reward is None or types else send.reward
-    low, high = campaign.reward.bounds
+    reward = known.worth_of(types) if send.reward is None or types else send.reward
+    low, high = known.worth_bounds
     if not low <= reward <= high:
         return f"a reward outside [{low:g}, {high:g}], which no outcomes of this campaign give"
     if campaign.wear_out and send.exposures is None:

@@ -157,7 +157,7 @@ class CampaignRehearsal:
     Attributes:
         campaign: its id.
         seeds: one a rehearsal.
-        n_sends: of each.
+        n_sends: of each, in the mean.
         n_customers: who got one, in the mean.
         days: from the first send to the last, in the mean.
         confidence_level: of every interval, and of the bounds somebody looks at daily.
@@ -172,6 +172,7 @@ class CampaignRehearsal:
         late: by type of outcome.
         machines: what they add.
         n_fallbacks: decisions at random though there was a snapshot, in the mean.
+        n_capped: sends that the campaign's caps refused, in the mean; nothing else counts them.
         curves: by day.
     """
 
@@ -194,4 +195,5 @@ class CampaignRehearsal:
     late: tuple[LateLine, ...]
     machines: Machines
     n_fallbacks: float
+    n_capped: float
     curves: tuple[DayCurve, ...]

@@ -56,7 +56,7 @@ class Caps:
             # Not stored a second time, so it uses up nothing: a repetition is answered as one, a conflict refused as one.
             return None
         key, moment = row[_KEY], datetime.fromisoformat(row[_SEND_AT] or row[_DECIDED_AT])
-        message = _message(self._campaign, row[_ARMS], moment, is_own=True)
+        message = message_of(self._campaign, row[_ARMS], moment, is_own=True)
         if message is None:
             return None
         free = free_from(self._caps, message, [*self._stored(key), *self._waiting[key]])
@@ -70,7 +70,9 @@ class Caps:
         everywhere = any(cap.all_campaigns for cap in self._caps)
         rows = self._connection.execute(_SENDS, (key, self._campaign.id, everywhere)).fetchall()
         found = [
-            _message(self._campaign_of(log_id), arms, datetime.fromisoformat(at), is_own=campaign == self._campaign.id)
+            message_of(
+                self._campaign_of(log_id), arms, datetime.fromisoformat(at), is_own=campaign == self._campaign.id
+            )
             for log_id, arms, at, campaign in rows
         ]
         return [one for one in found if one is not None]
@@ -82,7 +84,7 @@ class Caps:
         return found is not None
 
 
-def _message(campaign: Campaign, arms: str, at: datetime, *, is_own: bool) -> Sent | None:
+def message_of(campaign: Campaign, arms: str, at: datetime, *, is_own: bool) -> Sent | None:
     """The message of a row; None where its choice sends nothing."""
     if campaign.silent is None and campaign.channel is None:
         return Sent(at, None, is_own)

@@ -74,10 +74,16 @@ def sections_of(found: CampaignRehearsal) -> tuple[Section, ...]:
 def _expected(found: CampaignRehearsal) -> Section:
     answer = (
         f"A send earns {between(found.value)}; were everything sent at random, {between(found.uniform)}; did every customer "
-        f"always get their best choice, {between(found.best)}."
+        f"always get their best choice, {between(found.best)}.{_capped(found)}"
     )
     rows = tuple((line.group, f"{line.n_sends:,.0f}", between(line.value)) for line in found.groups)
     return Section("What does a send earn?", answer, ("group", "sends", "reward a send"), rows)
+
+
+def _capped(found: CampaignRehearsal) -> str:
+    return (
+        f" The caps refused {found.n_capped:,.1f} sends a rehearsal, which no figure counts." if found.n_capped else ""
+    )
 
 
 def _lift(found: CampaignRehearsal) -> Section:

@@ -86,6 +86,7 @@ class SeedRun:
         losses: what exploring cost.
         reactions: what customers did.
         n_fallbacks: decisions at random though there was a snapshot.
+        n_capped: decisions that the campaign's caps refused; nothing else counts them.
         curve: name to exact value a send on each day, shape (n_days,), nan where nothing was sent.
         variants: in order.
         always_valid, naive: what is said of a world without effects; None where there is none.
@@ -103,6 +104,7 @@ class SeedRun:
     losses: Losses
     reactions: Reactions
     n_fallbacks: int
+    n_capped: int
     curve: Mapping[str, FloatArray]
     variants: tuple[VariantRun, ...] = ()
     always_valid: FirstDays | None = None
@@ -184,6 +186,7 @@ def _seed_run(rehearsal: Rehearsal, played: _Played, seed: int) -> SeedRun:
         losses,
         reactions_of(rehearsal.campaign, played.pairs),
         found.n_fallbacks,
+        found.n_capped,
         _curve(found, days),
     )
 

@@ -129,6 +129,7 @@ def rehearsed(rehearsal: Rehearsal, runs: Runs) -> CampaignRehearsal:
         _late(runs),
         _machines(rehearsal, runs),
         fmean(run.n_fallbacks for run in runs),
+        fmean(run.n_capped for run in runs),
         _curves(runs),
     )
 

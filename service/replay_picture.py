@@ -22,7 +22,7 @@ def draw_replay(path: Path, report: ReplayReport) -> None:
     sent = np.cumsum(sizes_of(report.n_sends))
     for one in report.results:
         _draw(rewards, sent, one.value_curve, one.name)
-        _draw(regrets, sent, one.regret_curve(report.n_sends), one.name)
+        _draw(regrets, sent, one.regret_curve, one.name)
     first = report.results[0].runs
     for place, name, style in ((1, "random", ":"), (2, "best possible", "--")):
         rewards.plot(sent, np.mean([run.curve[place] for run in first], axis=0), style, color="0.4", label=name)

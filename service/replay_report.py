@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
@@ -55,14 +56,20 @@ class ContenderResult:
         return mean_over_runs(values) if len(values) > 1 and np.isfinite(values).all() else None
 
     @property
+    def n_capped(self) -> int:
+        """Sends that the campaign's caps refused, in all runs."""
+        return sum(run.n_capped for run in self.runs)
+
+    @property
     def value_curve(self) -> Band:
         """Expected reward a send in each stretch."""
         return Band.of(np.array([run.curve[0] for run in self.runs]))
 
-    def regret_curve(self, n_sends: int) -> Band:
+    @property
+    def regret_curve(self) -> Band:
         """Regret summed up since the campaign began, in rewards."""
         lost = np.array([run.curve[2] - run.curve[0] for run in self.runs])
-        return Band.of(np.cumsum(lost * sizes_of(n_sends), axis=1))
+        return Band.of(np.cumsum(lost * np.array([sizes_of(run.n_sends) for run in self.runs]), axis=1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +79,7 @@ class ReplayReport:
     Attributes:
         world: which, in words.
         campaign: its id.
-        n_sends: a replay; a scenario may have fewer than were asked for.
+        n_sends: a replay of the first; a scenario may have fewer than were asked for, and caps may refuse some.
         results: in the order asked for; the first is what the others are measured against.
     """
 
@@ -91,7 +98,7 @@ class ReplayReport:
             is_paired = place > 0 and len(found) > 1
             against = paired_difference([run.value for run in found], first) if is_paired else None
             results.append(ContenderResult(name, found, against))
-        return cls(world, campaign, begun[0].n_sends, tuple(results))
+        return cls(world, campaign, round(fmean(run.n_sends for run in begun)), tuple(results))
 
     @property
     def seeds(self) -> list[int]:
@@ -116,11 +123,11 @@ def document_of(report: ReplayReport) -> dict[str, object]:
         "campaign": report.campaign,
         "n_sends": report.n_sends,
         "seeds": report.seeds,
-        "policies": {one.name: _document(one, report.n_sends) for one in report.results},
+        "policies": {one.name: _document(one) for one in report.results},
     }
 
 
-def _document(one: ContenderResult, n_sends: int) -> dict[str, object]:
+def _document(one: ContenderResult) -> dict[str, object]:
     figures = ("value", "uniform", "best", "gap", "regret", "reported", "revenue")
     value, gap = one.interval("value"), one.interval("gap")
     return {
@@ -129,10 +136,11 @@ def _document(one: ContenderResult, n_sends: int) -> dict[str, object]:
         "gap_interval": _ends(gap),
         "difference": _difference(one.against),
         "n_fallbacks": sum(run.n_fallbacks for run in one.runs),
+        "n_capped": one.n_capped,
         "groups": _groups(one),
         "values": [run.value for run in one.runs],
         "value_curve": _band(one.value_curve),
-        "regret_curve": _band(one.regret_curve(n_sends)),
+        "regret_curve": _band(one.regret_curve),
     }
 
 
@@ -186,6 +194,9 @@ def text_of(report: ReplayReport) -> str:
     ]
     if n_seeds == 1:
         lines.append("\nOne seed says little: differences of several seeds (--seeds 10) come with an interval.")
+    capped = ", ".join(f"{one.n_capped:,} of {one.name}" for one in report.results if one.n_capped)
+    if capped:
+        lines.append(f"\nThe campaign's caps refused sends, which no figure counts: {capped}.")
     fallbacks = sum(run.n_fallbacks for one in report.results for run in one.runs)
     if fallbacks:
         lines.append(f"\n{fallbacks:,} decisions were made at random because the model was ill.")

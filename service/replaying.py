@@ -60,6 +60,7 @@ class Run:
         groups: by name.
         curve: shape (3, N_POINTS): value, uniform and best in each stretch of the campaign.
         n_fallbacks: decisions made at random though there was a snapshot.
+        n_capped: decisions that the campaign's caps refused; none of the figures counts them.
     """
 
     seed: int
@@ -72,6 +73,7 @@ class Run:
     groups: dict[str, GroupOutcome]
     curve: FloatArray
     n_fallbacks: int
+    n_capped: int = 0
 
     @property
     def gap(self) -> float:
@@ -153,6 +155,7 @@ def summary(found: ReplayedCampaign, seed: int) -> Run:
         {str(name): _group(groups == name, truth.values, reported) for name in np.unique(groups)},
         curve,
         found.n_fallbacks,
+        found.n_capped,
     )
 
 

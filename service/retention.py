@@ -19,6 +19,11 @@ def retention_of(log: Log, settings: Settings) -> timedelta | None:
     return log.campaign.privacy.retention or settings.pause("retention")
 
 
+def rankings_retention_of(log: Log, settings: Settings) -> timedelta | None:
+    """How long rankings of the Personalizer calls are kept: what their own setting says, else as long as decisions."""
+    return settings.pause("personalizer_retention") or retention_of(log, settings)
+
+
 class Retention:
     """Says when it is time to erase again; one a process.
 

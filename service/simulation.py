@@ -25,6 +25,7 @@ from service.store import Log, Store
 from service.trainer import Trainer
 from simulator.faults import Faults, ReportedEvent
 from simulator.rehearsal import Memory, remembered
+from simulator.send_caps import SendCaps
 from simulator.world import Arrival, World
 
 _AT_ONCE = 2000
@@ -56,6 +57,7 @@ class Simulation:
         store, log: where everything is written.
         step: pause between two steps of the trainer; outcomes arrive in between, late as they are.
         faults: what goes wrong on purpose.
+        caps: keeps the campaign's, and counts what they refused.
     """
 
     world: World
@@ -63,6 +65,7 @@ class Simulation:
     log: Log
     step: timedelta = timedelta(days=1)
     faults: Faults = field(default_factory=Faults)
+    caps: SendCaps = field(default_factory=SendCaps)
     _memory: Memory = field(init=False, repr=False, default_factory=dict)
 
     def run(self, n_sends: int) -> Iterator[list[Send]]:
@@ -116,14 +119,15 @@ class Simulation:
 
     def _decide(self, engine: Engine, before: Engine, arrivals: Sequence[Arrival]) -> list[Send]:
         past = PastSends(self.store, self.log)
-        decided = [self._decide_one(engine, past, arrival) for arrival in arrivals]
-        written = self.faults.rows([decision for decision, _ in decided], partial(pmfs_by, before))
-        rows = [self.store.row_of(row, self.log, seen=seen) for row, (_, seen) in zip(written, decided, strict=True)]
+        tried = [(arrival, self._decide_one(engine, past, arrival)) for arrival in arrivals]
+        decided = [(arrival, *made) for arrival, made in tried if made is not None]
+        written = self.faults.rows([decision for _, decision, _ in decided], partial(pmfs_by, before))
+        rows = [self.store.row_of(row, self.log, seen=seen) for row, (*_, seen) in zip(written, decided, strict=True)]
         self.store.add_decisions(rows)
-        return [self._send(arrival, decision) for arrival, (decision, _) in zip(arrivals, decided, strict=True)]
+        return [self._send(arrival, decision) for arrival, decision, _ in decided]
 
-    def _decide_one(self, engine: Engine, past: PastSends, arrival: Arrival) -> tuple[Decision, int | None]:
-        """The decision, and the last row that was seen of the customer's past."""
+    def _decide_one(self, engine: Engine, past: PastSends, arrival: Arrival) -> tuple[Decision, int | None] | None:
+        """The decision, and the last row that was seen of the customer's past; None where a cap refuses it."""
         customer_id = self.faults.known_as(arrival.customer_id, arrival.at)
         decision_id = f"{arrival.customer_id}-{arrival.at:%Y%m%dT%H%M%S%f}"
         before, seen = past.to(customer_id, arrival.at)
@@ -134,6 +138,9 @@ class Simulation:
             at=arrival.at,
             past=before,
         )
+        at, campaign = arrival.at, self.log.campaign
+        if not self.caps.allow(campaign, customer_id, at, decision.send_at, decision.choice):
+            return None
         past.add(decision)
         return decision, seen
 

@@ -146,11 +146,15 @@ class EngineDecider:
         """Take the phase's engine; with another campaign than before, begin a learner for it.
 
         Raises:
-            ImpossibleWorld: if there is no engine for the phase, or its campaign cannot make every choice.
+            ImpossibleWorld: if there is no engine for the phase, its campaign cannot make every choice, or it has caps.
         """
         if phase >= len(self.engines):
             raise ImpossibleWorld(f"phase {phase} begins and there are {len(self.engines)} engines: give one a phase.")
         engine = self.engines[phase]
+        if engine.campaign.has_caps:
+            raise ImpossibleWorld(
+                "the campaign has frequency caps, which a play in batches does not keep. Use simulator.replay, or take them out."
+            )
         arms = {dimension.name: dimension.ids for dimension in engine.campaign.dimensions}
         if arms != dict(world.choices.dimensions):
             raise ImpossibleWorld(
@@ -176,10 +180,10 @@ class EngineDecider:
         return [decision.choice for decision in self._pending]
 
     def _decide(self, send: Send) -> Decision:
-        arrival, spec = send.arrival, self._engine.campaign.wear_out
-        past = self._past.setdefault(arrival.customer_id, []) if spec else None
-        if spec and past:
-            past[:] = [earlier for earlier in past if arrival.at - earlier.at <= spec.window]
+        arrival, span = send.arrival, self._engine.campaign.looks_back
+        past = self._past.setdefault(arrival.customer_id, []) if span else None
+        if span and past:
+            past[:] = [earlier for earlier in past if arrival.at - earlier.at <= span]
         context = Context(self._engine.campaign.given_of(arrival.context))
         made = self._engine.decide(arrival.customer_id, context, decision_id=send.decision_id, at=arrival.at, past=past)
         if past is not None:

@@ -74,6 +74,8 @@ def replay(
 ) -> ReplayedCampaign:
     """Replay a campaign: decide, react, wait, close windows, learn, serve, step after step.
 
+    A decision that the campaign's caps refuse did not happen: it is counted, and no row is left of it.
+
     Args:
         stages: in time order.
         engines: one a stage, of its campaign; the salt says which draws are made.
@@ -105,7 +107,7 @@ def replay(
     state.finish(step)
     done = tuple(_replayed(stage, rows) for stage, rows in zip(stages, state.rows, strict=True))
     counts = (state.n_snapshots, state.n_fallbacks, state.n_learned, state.open.n_late, state.open.n_duplicates)
-    return ReplayedCampaign(done, *counts)
+    return ReplayedCampaign(done, *counts, state.caps.n_capped)
 
 
 def _checked(faults: Faults) -> Faults:
@@ -124,7 +126,15 @@ def steps_of(arrivals: Iterable[Arrival], start: datetime, step: timedelta) -> I
 
 
 def _replayed(stage: Stage, rows: Sequence[OpenRow]) -> ReplayedStage:
-    """Rows as columns, with their truth."""
+    """Rows as columns, with their truth.
+
+    Raises:
+        ImpossibleWorld: if the caps left none.
+    """
+    if not rows:
+        raise ImpossibleWorld(
+            "the campaign's caps refused every send of a stage, so nothing of it can be told. Give more days or customers."
+        )
     picks, propensities, pmfs = zip(*(row.plain for row in rows), strict=True)
     made = [(row.decisions, row.place) for row in rows]
     return ReplayedStage(
@@ -134,12 +144,13 @@ def _replayed(stage: Stage, rows: Sequence[OpenRow]) -> ReplayedStage:
         np.array(picks, dtype=np.int64),
         np.array(propensities),
         tuple(np.array(pmf) for pmf in zip(*pmfs, strict=True)),
-        np.array([stage.campaign.reward.reward_of(row.types) for row in rows]),
+        np.array([row.reward for row in rows]),
         np.array([row.revenue for row in rows]),
         _truth(stage, rows),
         np.array([decisions.snapshots[place] or "" for decisions, place in made]),
         [row.context.exposures for row in rows],
         np.array([decisions.estimates[place] for decisions, place in made]),
+        [row.context.recent_sends for row in rows] if stage.campaign.reward.recent_send else (),
     )
 
 

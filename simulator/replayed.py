@@ -35,6 +35,7 @@ class ReplayedStage:
         deciders: shape (n,), the snapshot each was decided from; empty where no snapshot was asked.
         exposures: what each customer had got before, as the log says; empty where the campaign does not ask.
         estimates: shape (n,), the reward expected of each choice before the draw; NaN without a model.
+        recent_sends: messages that each customer had got lately, as the log says; None where the campaign does not ask.
     """
 
     campaign: Campaign
@@ -49,6 +50,7 @@ class ReplayedStage:
     deciders: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, dtype=np.str_))
     exposures: Sequence[tuple[Exposure, ...]] = ()
     estimates: FloatArray = field(default_factory=lambda: np.empty(0))
+    recent_sends: Sequence[int | None] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +64,7 @@ class ReplayedCampaign:
         n_learned: rows that were learned from before the last decision.
         n_late: events within a window that were reported only after its row had matured.
         n_duplicates: events that were reported again.
+        n_capped: decisions that the campaign's caps refused; no row is left of them.
     """
 
     stages: tuple[ReplayedStage, ...]
@@ -70,6 +73,7 @@ class ReplayedCampaign:
     n_learned: int = 0
     n_late: int = 0
     n_duplicates: int = 0
+    n_capped: int = 0
 
     @property
     def truth(self) -> Truth:

@@ -57,7 +57,7 @@ def test_members_agree_more_the_more_they_have_seen(worlds):
 def test_every_member_is_worth_what_vowpal_wabbit_says(worlds):
     campaign, snapshot = bootstrapped(worlds, 300, fits)
     scorer, task = serve(campaign, snapshot), task_of(campaign)
-    bank, _ = whole_bank(campaign, task, snapshot)
+    _, bank, _ = whole_bank(campaign, task, snapshot)
     for row in worlds.rows(campaign, 20, fits, seed=4):
         made = training_row(campaign, row)
         rates = 1.0 / (1.0 + np.exp(-np.array(bank.predict(made)).reshape(len(task.worths), -1)))

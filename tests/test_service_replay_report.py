@@ -42,7 +42,7 @@ def test_one_seed_gives_no_interval_and_says_so():
 
 def test_regret_adds_up_over_the_campaign():
     found = report(first=[0.1, 0.2])
-    band = found.results[0].regret_curve(280)
+    band = found.results[0].regret_curve
     assert band.mean[-1] == pytest.approx(280 * 0.15)
     assert (np.diff(band.mean) > 0).all()
 
