@@ -64,13 +64,41 @@ def positions_of(before: str, names: Iterable[str], *after: str, salt: bytes) ->
     >>> positions_of("contest", ["d1", "d2"], "subject", salt=b"pepper").tolist()[1] == second
     True
     """
-    begun = hashlib.blake2b(f"{len(before)}:{before}".encode(), digest_size=8, key=salt).copy
+    begun = begun_position(before, salt=salt).copy
     ending = "".join([f"{len(part)}:{part}" for part in after])
     digests = []
     for name in names:
         hashed = begun()
         hashed.update(f"{len(name)}:{name}{ending}".encode())
         digests.append(hashed.digest())
+    return _uniform(digests)
+
+
+def positions_of_each(before: str, names: Sequence[str], after: Sequence[str], *, salt: bytes) -> FloatArray:
+    """The same for each of some last parts, each name worked in once; shape (n_after, n_names).
+
+    >>> both = positions_of_each("contest", ["d1", "d2"], ["subject", "cta"], salt=b"pepper")
+    >>> both[1].tolist() == positions_of("contest", ["d1", "d2"], "cta", salt=b"pepper").tolist()
+    True
+    """
+    begun = begun_position(before, salt=salt).copy
+    *endings, last = [f"{len(part)}:{part}".encode() for part in after]
+    digests = list[bytes]()
+    add = digests.append
+    for name in names:
+        hashed = begun()
+        hashed.update(f"{len(name)}:{name}".encode())
+        again = hashed.copy
+        for ending in endings:
+            one = again()
+            one.update(ending)
+            add(one.digest())
+        hashed.update(last)
+        add(hashed.digest())
+    return _uniform(digests).reshape(len(names), len(after)).T
+
+
+def _uniform(digests: Sequence[bytes]) -> FloatArray:
     whole = np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
     found: FloatArray = (whole >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return found

@@ -47,6 +47,9 @@ SCORING, DURABLE, SINGLE = (
     "logged durably / HTTP, one core",
 )
 SCALES, MEMORY = "two processes / one", "most memory, five times the customers / once"
+MACHINE = "two processes / one, a plain loop"
+"""What this machine gives to anything: a figure of `SCALES` is to be read beside it."""
+LOOP = "n = 0\nfor k in range(10_000_000): n += k"
 LEAST = {SCORING: 30.0, DURABLE: 5.0, SINGLE: 20.0, SCALES: 1.7}
 MOST_MEMORY = 1.1
 
@@ -115,6 +118,14 @@ def decided(made: Prepared, users: Path, *, processes: int = 1, pinned: bool = F
     return seconds, usage.ru_maxrss / 1024
 
 
+def looped(n_processes: int) -> float:
+    """Seconds until so many processes have each done the same plain loop."""
+    begins = time.perf_counter()
+    for process in [subprocess.Popen([sys.executable, "-c", LOOP]) for _ in range(n_processes)]:
+        process.wait()
+    return time.perf_counter() - begins
+
+
 def single_calls(made: Prepared, seconds: int) -> float:
     """Single decisions a second over HTTP, the server on the core that the batch has too, wrk on the other."""
     port, script = free_port(), made.folder / "load.lua"
@@ -138,6 +149,7 @@ def batch(*, n: int = 200_000, rounds: int = 3, smoke: bool = False) -> dict[str
         with Store(made.db) as store:
             engine = engine_for(store, store.open_log(made.campaign, datetime.now(UTC)))
         found, memory = _in_turns(made, engine, n, rounds, with_http=not smoke)
+    loops = {"one": [1 / looped(1) for _ in range(rounds)], "two": [2 / looped(2) for _ in range(rounds)]}
     if smoke:
         return {}
     names = {SCORING: "scoring", PLAIN: "scoring, a Context each", DURABLE: "one process", SINGLE: "one core"}
@@ -147,6 +159,7 @@ def batch(*, n: int = 200_000, rounds: int = 3, smoke: bool = False) -> dict[str
         "rows_per_second": {name: [round(rate) for rate in rates] for name, rates in found.items()},
         **ratios,
         SCALES: ratio(found, "two processes", "one process"),
+        MACHINE: ratio(loops, "two", "one"),
         "megabytes": memory,
         MEMORY: max(memory["five times"]) / max(memory["once"]),
     }

@@ -18,6 +18,7 @@ from bandit.decisions import Decisions, Requests
 from bandit.draw import customer_keys
 from bandit.errors import EngineError
 from bandit.privacy import Privacy
+from bandit.product_candidates import Candidates
 from service.batch_runs import BatchRun, ids_in
 from service.choices import Status, chosen, merged, unchosen
 from service.engines import engine_from
@@ -77,6 +78,7 @@ class _Asked:
     customer_ids: list[str]
     decision_ids: list[str]
     contexts: ContextColumns
+    candidates: list[Candidates] | None = None
 
     @property
     def ids(self) -> tuple[list[str], list[str]]:
@@ -92,6 +94,7 @@ class _Asked:
             [self.customer_ids[row] for row in places],
             [self.decision_ids[row] for row in places],
             self.contexts.take(rows),
+            None if self.candidates is None else [self.candidates[row] for row in places],
         )
 
 
@@ -170,19 +173,20 @@ class Desk:
             if columns.has_ids
             else ids_in(self._job.run.run, customer_ids, first, salt=self._store.salt)
         )
-        return _Asked(customer_ids, ids, group.contexts)
+        return _Asked(customer_ids, ids, group.contexts, group.candidates)
 
     def _stored(self, asked: _Asked, rows: list[tuple[int, StoredRow]]) -> list[tuple[StoredRow, str]]:
         """Stored rows of a group with their customers, held against what is asked."""
         for place, row in rows:
-            require_same(self._store, self._log, row, asked.customer_ids[place], asked.contexts[place].values)
+            given = asked.candidates[place] if asked.candidates else {}
+            require_same(self._store, self._log, row, asked.customer_ids[place], asked.contexts[place].values, given)
         return [(row, asked.customer_ids[place]) for place, row in rows]
 
     def _decided(self, asked: _Asked) -> tuple[Decisions, list[int | None]]:
         at = [self._job.run.at] * len(asked.decision_ids)
         before = self._before(asked.customer_ids, self._job.run.at)
-        pasts = [one.sends or [] for one in before] if self._log.campaign.wear_out else None
-        candidates = KeptCandidates(self._store, self._log).of_many(asked.customer_ids)
+        pasts = None if self._log.campaign.looks_back is None else [one.sends or [] for one in before]
+        candidates = KeptCandidates(self._store, self._log).of_many(asked.customer_ids, asked.candidates)
         requests = Requests(asked.customer_ids, asked.contexts, asked.decision_ids, at, pasts, candidates=candidates)
         try:
             return decide_many(self._engine, requests), [one.seen for one in before]
@@ -191,7 +195,7 @@ class Desk:
 
     def _before(self, customer_ids: list[str], at: datetime) -> list[Remembered]:
         """What customers got before, where the campaign asks."""
-        if self._log.campaign.wear_out is None:
+        if self._log.campaign.looks_back is None:
             return [Remembered(None)] * len(customer_ids)
         past = PastSends(self._store, self._log)
         return [past.to(customer_id, at) for customer_id in customer_ids]
@@ -229,4 +233,4 @@ def _withheld(contexts: ContextColumns, privacy: Privacy) -> NDArray[np.int64]:
 def open_desk(job: Job, store: Store) -> Desk:
     """The desk of a job, in whatever process."""
     # The file's own text: its fields may stand in another order than in the log's, and contexts are written in that order.
-    return Desk(store, Log(job.log_id, read_campaign(job.campaign)), job)
+    return Desk(store, Log(job.log_id, read_campaign(job.campaign, has_log=True)), job)

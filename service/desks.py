@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
 from collections import deque
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from queue import SimpleQueue
 from threading import Thread
 
@@ -42,10 +44,19 @@ class UndecidedGroup:
     looking: bool
 
 
+def expect_processes() -> None:
+    """Let what processes begin from load its libraries beside whatever this one does first; it ends with this one."""
+    if isinstance(_context(), ForkServerContext):
+        # One process loads them and the others are forked from it, for to load them takes each longer than 50,000 rows.
+        multiprocessing.set_forkserver_preload(["service.desks", "scipy.sparse", "scipy.special"])
+        multiprocessing.forkserver.ensure_running()
+
+
 @contextmanager
 def desks_in_processes(job: Job, n_processes: int) -> Iterator[list[Connection]]:
     """Connections to so many processes that decide; they end with this block, or when this process dies."""
-    context = multiprocessing.get_context("spawn")
+    expect_processes()
+    context = _context()
     pairs = [context.Pipe() for _ in range(n_processes)]
     processes = [context.Process(target=_work, args=(job, there), daemon=True) for _, there in pairs]
     for process, (_, there) in zip(processes, pairs, strict=True):
@@ -58,6 +69,13 @@ def desks_in_processes(job: Job, n_processes: int) -> Iterator[list[Connection]]
             here.close()
         for process in processes:
             process.join()
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    """How processes begin: never forked from this one, whose threads may hold locks."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("forkserver")
+    return multiprocessing.get_context("spawn")
 
 
 def decided_by(

@@ -6,6 +6,7 @@ import math
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain as chain_of
 from itertools import repeat
 from operator import attrgetter
 from typing import Any
@@ -27,6 +28,8 @@ from service.rows import DECIDED, DecidedValues, covered_by, linked, stamp
 from service.store import Log
 
 DUE_AT = "due_at"
+_AT_ONCE = 40
+"""Rows a statement: it opens the table and each of its indexes once for all of them."""
 _GROUPS = {group: group.value for group in Group}
 _DIFFER = {"decision_id", "customer_key", "context", "propensities", "pmf"}
 # Bound always: SQLite reads some numbers of 17 digits one bit off, and the chain would not hold.
@@ -52,6 +55,10 @@ class RowsInColumns:
     def __len__(self) -> int:
         return len(self.covered)
 
+    def __reduce__(self) -> tuple[Callable[[bytes], RowsInColumns], tuple[bytes]]:
+        """For another process, as MessagePack: pickle would look each of the values up among all it has met."""
+        return _from_bytes, (msgspec.msgpack.encode((self.covered, self.common, self.columns)),)
+
     def only(self, rows: Sequence[int]) -> RowsInColumns:
         """Some of the rows."""
         columns = {name: [column[row] for row in rows] for name, column in self.columns.items()}
@@ -61,6 +68,10 @@ class RowsInColumns:
         """Row by row, as `service.rows.decided_values`."""
         columns = [self.columns.get(name, repeat(self.common.get(name), len(self))) for name in DECIDED]
         return zip(*columns, strict=True)
+
+
+def _from_bytes(packed: bytes) -> RowsInColumns:
+    return RowsInColumns(*msgspec.msgpack.decode(packed))
 
 
 def rows_in_columns(decisions: Decisions, log: Log, seen: Sequence[int | None]) -> RowsInColumns:
@@ -94,6 +105,7 @@ def rows_in_columns(decisions: Decisions, log: Log, seen: Sequence[int | None]) 
         "seen": seen,
         "excluded": _excluded(decisions.contexts),
         "deferred": [None] * n,
+        "recent_sends": _recent_sends(decisions.contexts),
     }
     covered = covered_by([columns[name] for name in DECIDED])
     columns[DUE_AT] = due_at
@@ -115,7 +127,7 @@ def append_rows(connection: sqlite3.Connection, rows: RowsInColumns) -> None:
     last = seq + len(rows)
     complete = zip(range(seq + 1, last + 1), *rows.columns.values(), chains, strict=True)
     try:
-        connection.executemany(_insert(rows), complete)
+        _insert(connection, rows, list(chain_of.from_iterable(complete)))
     except sqlite3.IntegrityError as error:
         raise ConflictingDecision(
             f"a decision_id of these rows was stored by another request just now ({error}); none of them was stored. "
@@ -124,12 +136,24 @@ def append_rows(connection: sqlite3.Connection, rows: RowsInColumns) -> None:
     connection.execute("UPDATE head SET seq = ?, chain = ?", (last, chain))
 
 
-def _insert(rows: RowsInColumns) -> str:
-    """The statement: what all rows have in common stands in it, for binding a value costs as much as storing it."""
+def _insert(connection: sqlite3.Connection, rows: RowsInColumns, values: Sequence[Any]) -> None:
+    """Insert rows whose values stand one row after the other, `_AT_ONCE` rows a statement and what is left one by one."""
+    names, cells = _columns_and_cells(rows)
+    begins = f"INSERT INTO decisions ({', '.join(names)}) VALUES "  # noqa: S608 - texts are quoted
+    width, first = len(rows.columns) + 2, 0
+    for at_once in (_AT_ONCE, 1):
+        size = at_once * width
+        last = len(values) - (len(values) - first) % size
+        parts = (values[start : start + size] for start in range(first, last, size))
+        connection.executemany(begins + ", ".join([cells] * at_once), parts)
+        first = last
+
+
+def _columns_and_cells(rows: RowsInColumns) -> tuple[Sequence[str], str]:
+    """Names of the columns, and what a row binds: what all have in common stands in the statement, for to bind it costs more."""
     common = {name: _literal(value) for name, value in rows.common.items() if value is not None}
-    names = ("seq", *rows.columns, "chain", *common, "state")
-    values = (*["?"] * (len(rows.columns) + 2), *common.values(), _literal(State.PENDING.value))
-    return f"INSERT INTO decisions ({', '.join(names)}) VALUES ({', '.join(values)})"  # noqa: S608 - texts are quoted
+    cells = (*["?"] * (len(rows.columns) + 2), *common.values(), _literal(State.PENDING.value))
+    return ("seq", *rows.columns, "chain", *common, "state"), f"({', '.join(cells)})"
 
 
 def _literal(value: str | int) -> str:
@@ -155,6 +179,9 @@ def _is_common(column: Sequence[Any]) -> bool:
 def _times(decisions: Decisions, log: Log) -> tuple[list[str], list[str | None], list[str]]:
     """When each was decided, may go out, and when its window closes; each different time is written once."""
     send_ats, due_at = decisions.send_ats(), log.campaign.reward.due_at
+    if len(set(map(id, decisions.requests.at))) == len(set(map(id, send_ats))) == 1:
+        at, send_at, n = decisions.requests.at[0], send_ats[0], len(send_ats)
+        return [stamp(at)] * n, [stamp(send_at) if send_at else None] * n, [stamp(due_at(at, send_at))] * n
     # By their identity, for a table has one time only, and to hash a time takes longer than all the rest.
     pairs = [(id(at), id(send_at)) for at, send_at in zip(decisions.requests.at, send_ats, strict=True)]
     different = dict(zip(pairs, zip(decisions.requests.at, send_ats, strict=True), strict=True))
@@ -214,6 +241,13 @@ def _listed(contexts: Sequence[EncodedContext], part: Callable[[EncodedContext],
         return [None] * len(contexts)
     found = [part(context) for context in contexts]
     return [_json(one) if one else None for one in found]
+
+
+def _recent_sends(contexts: Sequence[EncodedContext]) -> list[int | None]:
+    """Messages that customers had got lately; of columns nobody has counted them."""
+    if isinstance(contexts, ContextColumns):
+        return [None] * len(contexts)
+    return [context.recent_sends for context in contexts]
 
 
 def _json(value: object) -> str:

@@ -28,6 +28,7 @@ ARM_ORDER = b"manyarm.arms"
 """Where an exported Parquet file says in which order the arms stand in its lists."""
 FIRST_YEAR, LAST_YEAR = 1970, 5000
 _AT_ONCE, _AS_COLUMNS = 5000, 10_000
+_ROW_BYTES = 100
 csv.field_size_limit(sys.maxsize)
 
 
@@ -76,6 +77,14 @@ def columns_in(path: Path) -> tuple[str, ...]:
         except (pa.ArrowException, OSError) as error:
             raise UnusableLog(f"{path}: not a readable Parquet file ({error}). Write it again, or use CSV.") from error
     return tuple(next(read_rows(path), {}))
+
+
+def rows_about(path: Path) -> int:
+    """About how many rows a file has, without reading it: what Parquet says of itself, else a guess from its size."""
+    try:
+        return int(pq.read_metadata(path).num_rows) if path.suffix == ".parquet" else path.stat().st_size // _ROW_BYTES
+    except (pa.ArrowException, OSError):
+        return 0
 
 
 def arms_in(path: Path) -> dict[str, tuple[str, ...]]:

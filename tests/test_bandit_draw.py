@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bandit.draw import customer_key, draw, position_of
+from bandit.draw import customer_key, draw, position_of, positions_of_each
 
 LAW = settings(max_examples=100, deadline=None)
 N = 200_000
@@ -71,6 +71,14 @@ def test_the_same_parts_and_salt_always_give_the_same_position(parts, salt):
 def test_parts_cut_at_another_place_give_another_position(one, other):
     same = position_of(*one, salt=b"pepper") == position_of(*other, salt=b"pepper")
     assert same == (one == other)
+
+
+@LAW
+@given(before=TEXTS, names=st.lists(TEXTS, max_size=3), after=st.lists(TEXTS, min_size=1, max_size=3))
+def test_many_names_before_many_parts_lie_where_each_lies_alone(before, names, after):
+    found = positions_of_each(before, names, after, salt=b"pepper")
+    assert found.shape == (len(after), len(names))
+    assert found.tolist() == [[position_of(before, name, part, salt=b"pepper") for name in names] for part in after]
 
 
 def test_a_position_is_the_same_on_every_machine():

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandit import Context, Group
+from bandit.draw import begun_position
 from bandit.group import Groups
 
 LAW = settings(max_examples=60, deadline=None)
@@ -37,6 +38,7 @@ def test_the_same_customer_always_has_the_same_group(shares, customer):
     groups = Groups(*shares)
     first = groups.group_of(customer, campaign="contest", salt=b"pepper")
     assert groups.group_of(customer, campaign="contest", salt=b"pepper") is first
+    assert groups.group_after(begun_position("contest", salt=b"pepper"), customer) is first
 
 
 @pytest.mark.parametrize(("random", "control"), [(0.05, 0.05), (0.0, 0.3), (0.3, 0.0), (0.001, 0.5), (0.5, 0.5)])

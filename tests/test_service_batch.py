@@ -156,7 +156,7 @@ def begin_run(run, path="users.parquet", db="manyarm.db"):
 
 def test_a_killed_run_goes_on_and_two_processes_write_the_bytes_that_one_writes(folder, cli, worlds):
     """A real `manyarm decide`, killed in the middle, twice; then run to the end, beside one that nobody disturbed."""
-    n = 35_000
+    n = 20_000
     pq.write_table(users(n), "users.parquet")
     with Store("manyarm.db", salt=worlds.salt, secret=worlds.secret) as store:
         store.open_log(worlds.campaign(**document(worlds)), worlds.noon)
@@ -164,7 +164,7 @@ def test_a_killed_run_goes_on_and_two_processes_write_the_bytes_that_one_writes(
     undisturbed = Path("undisturbed.db")
     undisturbed.write_bytes(Path("manyarm.db").read_bytes())
     command = [MANYARM, "decide", "--users", "users.parquet", "--out", "choices.parquet"]
-    for least, n_processes in ((1, 1), (15_000, 2)):
+    for least, n_processes in ((1, 1), (8_000, 2)):
         # Each goes on at a time of its own, which nothing but the times of its rows hangs on.
         killed = kill_in_the_middle(
             [*command, "--processes", str(n_processes), "--at", f"2026-11-2{n_processes}T12:00Z"], least
