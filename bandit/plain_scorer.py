@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import add
 
 import numpy as np
 
@@ -91,10 +92,10 @@ class PlainScorer:
             InvalidEstimates: if a prediction is beyond what a float can hold: the model is ill.
         """
         first, last = self._blocks[dimension]
-        linear = [[state[start] + z for z in state[start + first : start + last]] for start in self._starts]
         try:
-            scores = _expected_rewards(self._worths, linear)
+            scores = self._expected_rewards(state, first, last)
         except OverflowError as error:
+            linear = [[state[start] + z for z in state[start + first : start + last]] for start in self._starts]
             raise InvalidEstimates(f"predictions of {linear} are out of range; the model is ill.") from error
         if len(offered) < last - first:
             scores = [scores[arm] for arm in offered]
@@ -109,7 +110,7 @@ class PlainScorer:
         column = self._blocks[dimension][0] + pick
         if not self._sequential:
             return self._arrays.after(self._as_array(state), dimension, pick).ravel().tolist()
-        moved = [x + y for x, y in zip(state, self._pairs[column - 1], strict=True)]
+        moved = list(map(add, state, self._pairs[column - 1]))
         for start in self._starts:
             moved[start] += state[start + column]
         return moved
@@ -124,15 +125,14 @@ class PlainScorer:
             for worth, start in zip(self._worths, self._starts, strict=True)
         )
 
+    def _expected_rewards(self, state: PlainState, first: int, last: int) -> list[float]:
+        """Worth-weighted sum of the models' logistic predictions of the arms in some columns."""
+        exp, scores = math.exp, list[float]()
+        for worth, start in zip(self._worths, self._starts, strict=True):
+            level = state[start]
+            terms = [worth / (1.0 + exp(-(level + z))) for z in state[start + first : start + last]]
+            scores = list(map(add, scores, terms)) if scores else terms
+        return scores
+
     def _as_array(self, state: PlainState) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         return np.array(state).reshape(len(self._starts), -1)
-
-
-def _expected_rewards(worths: Sequence[float], linear: Sequence[Sequence[float]]) -> list[float]:
-    """Worth-weighted sum of the logistic predictions of each arm; rows are models."""
-    exp = math.exp
-    first = worths[0]
-    scores = [first / (1.0 + exp(-z)) for z in linear[0]]
-    for worth, row in zip(worths[1:], linear[1:], strict=True):
-        scores = [score + worth / (1.0 + exp(-z)) for score, z in zip(scores, row, strict=True)]
-    return scores

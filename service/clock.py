@@ -34,7 +34,10 @@ def system_timer() -> float:
 
 
 class RandomIds:
-    """`random_id` for many: the operating system is asked for hundreds at a time, from any thread.
+    """Ids for many: the operating system is asked for hundreds at a time, from any thread.
+
+    An id begins with the time in milliseconds and goes on with 80 random bits, as in a UUID of version 7: rows that are written
+    together stand together in the index of ids, so that a commit changes a few of its pages instead of one a row.
 
     Caution: a process that forks would give the same ids as its parent; make another one there.
 
@@ -54,8 +57,8 @@ class RandomIds:
             try:
                 return self._ready.pop()  # no two threads get the same
             except IndexError:
-                digits = secrets.token_hex(16 * _IDS_AT_ONCE)
-                self._ready.extend(digits[place : place + 32] for place in range(0, len(digits), 32))
+                time_now, digits = f"{time.time_ns() // 1_000_000:012x}", secrets.token_hex(10 * _IDS_AT_ONCE)
+                self._ready.extend(time_now + digits[place : place + 20] for place in range(0, len(digits), 20))
 
 
 def random_id() -> str:

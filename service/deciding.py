@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from bandit.context import Context
+from bandit.context import Context, ContextValue
 from bandit.decision import Decision
 from bandit.errors import ConflictingDecision
 from bandit.exclusion import Excluded, Excludes, by_caller, excluded_in
@@ -61,7 +61,7 @@ def _difference(found: LoggedDecision, request: Request, store: Store, log: Log)
         return "for another context"
     if by_caller(found.excluded) != excluded_in(log.campaign.dimensions, request.exclude):
         return "with other arms excluded"
-    if not _are_same_candidates(found, request, log):
+    if not are_same_candidates(found.context, found.excluded, request.candidates, log):
         return "with other candidates"
     if found.deferred != request.is_deferred:
         return "deferred" if found.deferred else "to count at once, and not deferred"
@@ -76,15 +76,23 @@ def _is_same_context(found: LoggedDecision, request: Request, log: Log) -> bool:
     return all(before[name] == now[name] for name in before.keys() & request.context.values.keys())
 
 
-def _are_same_candidates(found: LoggedDecision, request: Request, log: Log) -> bool:
-    """Whether the candidates that came with a request would put the same products on offer as stand in the row."""
-    if not any(request.candidates.values()):
+def are_same_candidates(
+    context: Mapping[str, ContextValue], excluded: Sequence[Excluded], candidates: Candidates, log: Log
+) -> bool:
+    """Whether candidates that came with a request would put the same products on offer as stand in a row.
+
+    Args:
+        context: of the row.
+        excluded: arms that were out of it.
+        candidates: by dimension; where there are none, nothing is different.
+        log: of the row.
+    """
+    if not any(candidates.values()):
         return True
-    offers = ProductOffers(log.campaign.dimensions)
-    excluded = offers.out(found.context, by_caller(found.excluded), request.candidates)
-    asked = {d for d, dimension in enumerate(log.campaign.dimensions) if request.candidates.get(dimension.name)}
-    before, now = ({one for one in every if _is_offers(one, asked)} for every in (found.excluded, excluded))
-    return before == now
+    now = ProductOffers(log.campaign.dimensions).out(context, by_caller(excluded), candidates)
+    asked = {d for d, dimension in enumerate(log.campaign.dimensions) if candidates.get(dimension.name)}
+    before, after = ({one for one in every if _is_offers(one, asked)} for every in (excluded, now))
+    return before == after
 
 
 def _is_offers(one: Excluded, dimensions: Container[int]) -> bool:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from bandit.campaign import Campaign
 from bandit.errors import ConflictingDecision, EngineError, UnusableLog, UnusableStore
 from bandit.log import LoggedDecision
 from bandit.reward import State
+from service.marks import marks
 from service.rows import DECIDED, READ, DecidedValues, logged_of, next_chain
 
 Row = tuple[DecidedValues, str]
 """The never-changing values of a decision, and when its window closes; when it expires, where it is deferred."""
 
 _INSERT = f"""INSERT INTO decisions (seq, {", ".join(DECIDED)}, chain, state, due_at)
-VALUES ({", ".join("?" * (len(DECIDED) + 4))})"""  # noqa: S608 - built from constants
+VALUES (?, {marks(DECIDED)}, ?, ?, ?)"""  # noqa: S608 - built from constants
 _ID, _LOG, _DEFERRED = (DECIDED.index(name) for name in ("decision_id", "log_id", "deferred"))
 _PENDING, _WAITING = State.PENDING.value, State.DEFERRED.value
 Unreadable = Callable[[int, UnusableLog], None]
@@ -30,39 +32,56 @@ def insert_decisions(connection: sqlite3.Connection, rows: Sequence[Row]) -> lis
     Returns:
         for each row None, or a ConflictingDecision if its decision_id is taken (the other rows are stored).
     """
-    connection.execute("SAVEPOINT rows")
-    try:
-        _append(connection, rows)
-    except (sqlite3.IntegrityError, ValueError):
-        connection.execute("ROLLBACK TO rows")
-        errors = [_append_one(connection, row) for row in rows]
-    else:
-        errors = [None] * len(rows)
-    connection.execute("RELEASE rows")
+    errors: list[EngineError | None] = []
+    while len(errors) < len(rows):
+        chained = _Chained(connection, rows[len(errors) :])
+        try:
+            connection.executemany(_INSERT, chained.rows())
+        except (sqlite3.IntegrityError, ValueError) as error:
+            # A statement that fails leaves nothing of its own row behind, and the rows before it stand.
+            errors += [None] * chained.n_stored
+            errors.append(_refusal(connection, rows[len(errors)], error))
+        else:
+            errors += [None] * chained.n_stored
+        connection.execute("UPDATE head SET seq = ?, chain = ?", (chained.seq, chained.chain))
     return errors
 
 
-def _append(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    seq, chain = connection.execute("SELECT seq, chain FROM head").fetchone()
-    complete = []
-    for values, due_at in rows:
-        seq += 1
-        chain = next_chain(chain, values)
-        complete.append((seq, *values, chain, _WAITING if values[_DEFERRED] else _PENDING, due_at))
-    connection.executemany(_INSERT, complete)
-    connection.execute("UPDATE head SET seq = ?, chain = ?", (seq, chain))
+class _Chained:
+    """Rows on their way into the table, and how far they have come: a row is asked for when the one before it is stored.
+
+    No savepoint is needed so, for which SQLite keeps a copy of each page that is changed: a third of an insert's time.
+
+    Attributes:
+        seq, chain: of the last row that is stored.
+        n_stored: rows that are.
+    """
+
+    __slots__ = ("_rows", "chain", "n_stored", "seq")
+
+    def __init__(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+        self._rows = rows
+        self.seq, self.chain = connection.execute("SELECT seq, chain FROM head").fetchone()
+        self.n_stored = 0
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Values of one row after the other."""
+        for values, due_at in self._rows:
+            seq, chain = self.seq + 1, next_chain(self.chain, values)
+            yield (seq, *values, chain, _WAITING if values[_DEFERRED] else _PENDING, due_at)
+            self.seq, self.chain = seq, chain
+            self.n_stored += 1
 
 
-def _append_one(connection: sqlite3.Connection, row: Row) -> EngineError | None:
+def _refusal(connection: sqlite3.Connection, row: Row, error: Exception) -> EngineError:
+    """Why a row could not be stored."""
     decision_id = row[0][_ID]
-    try:
-        found = connection.execute("SELECT log_id FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone()
+    query = "SELECT log_id FROM decisions WHERE decision_id = ?"
+    with suppress(ValueError):  # as of an id that is no Unicode
+        found = connection.execute(query, (decision_id,)).fetchone()
         if found:
             return ConflictingDecision(_taken(decision_id, same_log=found[0] == row[0][_LOG]))
-        _append(connection, [row])
-    except (sqlite3.IntegrityError, ValueError) as error:
-        return UnusableStore(f"decision {decision_id!r} cannot be stored ({error}). Nothing was stored for it.")
-    return None
+    return UnusableStore(f"decision {decision_id!r} cannot be stored ({error}). Nothing was stored for it.")
 
 
 def _taken(decision_id: str, *, same_log: bool) -> str:

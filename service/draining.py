@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections.abc import Callable
 from datetime import timedelta
 from types import FrameType
 
@@ -17,6 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service.serving import Serving
+from service.whole_answers import WholeAnswers
 
 _log = logging.getLogger("manyarm")
 NONE = timedelta(0)
@@ -30,21 +32,23 @@ class DrainingServer(uvicorn.Server):
     Args:
         app: the service.
         serving: is told to drain; its settings `drain` and `drain_notice` say how long that may take.
+        leaving: called once draining begins, so that another server may begin.
     """
 
-    def __init__(self, app: ASGIApp, serving: Serving) -> None:
+    def __init__(self, app: ASGIApp, serving: Serving, leaving: Callable[[], None] = lambda: None) -> None:
         notice, whole = (serving.settings.pause(name) or NONE for name in ("drain_notice", "drain"))
         left = max(whole - notice, timedelta(seconds=1))
         super().__init__(
             uvicorn.Config(
                 app,
+                http=WholeAnswers,
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=int(left / timedelta(seconds=1)),
             )
         )
-        self._serving = serving
+        self._serving, self._leaving = serving, leaving
         self._notice = notice / timedelta(seconds=1)
         self._stops_at: float | None = None
 
@@ -57,6 +61,7 @@ class DrainingServer(uvicorn.Server):
             self.should_exit = True
         else:
             self._serving.drain()
+            self._leaving()
             _log.info("draining", extra={"reason": signal.Signals(sig).name})
 
     async def on_tick(self, counter: int) -> bool:

@@ -6,6 +6,9 @@ Rows of other campaigns hold all their probabilities, as they always did; which 
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +17,7 @@ WORTH_IT = 64
 _FLOAT = 8
 
 
-def pmf_bytes(probabilities: NDArray[np.float64]) -> bytes:
+def pmf_bytes(probabilities: Sequence[float] | NDArray[np.float64]) -> bytes:
     """The probabilities of one decision, of all dimensions one after the other, as its row keeps them.
 
     >>> one = np.zeros(500)
@@ -22,10 +25,13 @@ def pmf_bytes(probabilities: NDArray[np.float64]) -> bytes:
     >>> len(pmf_bytes(one)), len(pmf_bytes(one[:60]))
     (71, 480)
     """
-    if not _is_worth_it(probabilities.size, int(np.count_nonzero(probabilities))):
-        return probabilities.tobytes()
-    held = probabilities != 0.0
-    kept: bytes = np.packbits(held).tobytes() + probabilities[held].tobytes()
+    if len(probabilities) < WORTH_IT:
+        return array("d", probabilities).tobytes()  # a third of the time of numpy's
+    every = np.asarray(probabilities)
+    if not _is_worth_it(every.size, int(np.count_nonzero(every))):
+        return every.tobytes()
+    held = every != 0.0
+    kept: bytes = np.packbits(held).tobytes() + every[held].tobytes()
     return kept
 
 

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from bandit.engine import Engine
 from service.clock import Clock, NewId, RandomIds, Sleep, Timer, system_clock, system_timer
+from service.consent import Consent
 from service.engines import engine_for
 from service.explaining import Explainer
 from service.metrics import Tallies
 from service.opted_out import OptedOut
+from service.product_table import KeptCandidates
 from service.rankings.trainer import Rankings
-from service.retention import Retention, retention_of
+from service.retention import Retention, rankings_retention_of, retention_of
 from service.settings import Settings
 from service.store import Log, Store
 from service.trainer import Trainer
@@ -47,6 +49,8 @@ class Serving:
         digester: reads what mail providers sent, where the trainer runs in this process.
         rankings: the loop of Azure Personalizer's calls.
         opted_out: who opted out of those that requests came for.
+        consent: what is answered to those, and to whoever did not consent.
+        kept_candidates: what products customers may be offered.
         tallies: what is counted as it happens; `serving.tallies.add(name, *labels)` for a counter of service/metrics.py.
         first_seq: the last row that stood in the log when this process began.
         last_error: of what type the error of the trainer's last step was; None where it went well. Its text is in the log.
@@ -76,9 +80,11 @@ class Serving:
         self.engine: Engine = engine_for(store, log)
         self.explainer = Explainer(store, log)
         self.wording = ServedWording(log.campaign)
-        self.rankings = Rankings(store, log.campaign.id, self.settings)
+        self.rankings = Rankings(store, log.campaign.id, self.settings, rankings_retention_of(log, self.settings))
         self.tallies = Tallies()
         self.opted_out = OptedOut(store)
+        self.consent = Consent(store, log)
+        self.kept_candidates = KeptCandidates(store, log)
         self.first_seq = store.last_seq()
         self.last_error: str | None = None
         self.last_step_at: datetime | None = None

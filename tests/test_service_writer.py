@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import random
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -283,7 +284,7 @@ def test_the_same_decision_from_two_callers_is_stored_once(store, log, rows):
     assert answers.count(None) == 1
     assert sum(isinstance(answer, ConflictingDecision) for answer in answers) == 7
     assert ids(store, log) == ["d0"]
-    assert dataclasses.astuple(check_chain(store.reader()))[2:] == (1, 0, [])
+    assert dataclasses.astuple(check_chain(store.reader()))[2:] == (1, 0, [], [])
 
 
 def test_a_row_that_nobody_foresaw_is_refused_and_the_writer_lives_on(store, log, rows):
@@ -298,3 +299,25 @@ def test_a_row_that_nobody_foresaw_is_refused_and_the_writer_lives_on(store, log
         asyncio.run(write(too_large))
     asyncio.run(write(good))
     assert ids(store, log) == ["d1"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_together_fare_as_they_would_one_by_one(tmp_path, worlds, seed):
+    """Taken ids, ids that are no text and logs that are not there, wherever they stand among good rows."""
+    drawn = random.Random(seed)
+    stores = [Store(tmp_path / f"{name}.db", salt=b"salt", secret=b"secret") for name in ("together", "alone")]
+    with stores[0] as together, stores[1] as alone:
+        log, _ = (store.open_log(worlds.campaign(), worlds.noon) for store in stores)
+        good = [together.row_of(made, log) for made in worlds.decide(worlds.engine(log.campaign), 12)]
+        some = [_spoiled(drawn, drawn.choice(good)) for _ in range(30)]
+        answers = together.add_each(some)
+        assert [type(one) for one in answers] == [type(alone.add_each([row])[0]) for row in some]
+        assert ids(together, log) == ids(alone, log)
+        heads = [store.reader().execute("SELECT seq, chain FROM head").fetchone() for store in stores]
+        assert heads[0] == heads[1]
+        assert check_chain(together.reader()).failures == []
+
+
+def _spoiled(drawn, row):
+    values, due_at = row
+    return drawn.choice([row, row, row, ((99, *values[1:]), due_at), ((values[0], "\ud800", *values[2:]), due_at)])

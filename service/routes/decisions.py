@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
@@ -17,11 +18,9 @@ from bandit.engine import check_ids
 from bandit.errors import ConflictingDecision, UnknownDecision
 from bandit.log import LoggedDecision
 from service.answers import answered, explanation_of, receipt_of
-from service.consent import Consent
 from service.deciding import Request as Asked
 from service.deciding import deferral, stored_decision
 from service.past_sends import PastSends
-from service.product_table import KeptCandidates
 from service.profiled import profiled
 from service.schemas import (
     DecisionAnswer,
@@ -78,23 +77,39 @@ async def decided(serving: Serving, body: bytes) -> bytes:
         asked.customer_id, Context(asked.context), decision_id, asked.exclude, asked.deferred, asked.candidates
     )
     filling = serving.wording.filling(asked.variables, is_whole=asked.render)
-    ruled = await _ruled(serving, request)
+    known = _known(serving, request)
+    ruled = await _ruled(serving, request, known)
     if ruled is not None:
         return answered(ruled, serving, filling=filling)
     # An id of our own is new: no need to look for it.
-    decision = await (_store(serving, request) if asked.decision_id is None else _once(serving, request))
+    decide = _store if asked.decision_id is None else _once
+    decision = await decide(serving, request, known)
     if asked.explain or asked.render:
         # A snapshot that serves no longer has to be loaded, and a whole e-mail takes its time.
         return await run_in_threadpool(answered, decision, serving, explain=asked.explain, filling=filling)
     return answered(decision, serving, filling=filling)
 
 
-async def _ruled(serving: Serving, asked: Asked) -> Decision | None:
-    """What somebody is answered who did not consent; None if there is something to decide."""
-    consent, at = Consent(serving.store, serving.log), serving.clock()
+class _Known(NamedTuple):
+    """A customer at the time of a request: what the log may call them, the newest name first, and the key of that one."""
+
+    names: tuple[str, ...]
+    secret: bytes
+    at: datetime
+
+
+def _known(serving: Serving, asked: Asked) -> _Known:
+    at = serving.clock()
     serving.renew_keys(at)
     check_ids(asked.customer_id, asked.decision_id)
-    has_left = await serving.opted_out.is_any(serving.store.customer_keys.of(asked.customer_id))
+    keys = serving.store.customer_keys
+    return _Known(keys.of(asked.customer_id), keys.newest, at)
+
+
+async def _ruled(serving: Serving, asked: Asked, known: _Known) -> Decision | None:
+    """What somebody is answered who did not consent; None if there is something to decide."""
+    at, has_left = known.at, await serving.opted_out.is_any(known.names)
+    consent = serving.consent
     ruling = consent.ruling(asked, at) if has_left else consent.ruling_of_mailed(asked, at)
     if ruling is None:
         return None
@@ -103,31 +118,35 @@ async def _ruled(serving: Serving, asked: Asked) -> Decision | None:
     return ruling.decision()
 
 
-async def _store(serving: Serving, asked: Asked) -> Decision:
+async def _store(serving: Serving, asked: Asked, known: _Known) -> Decision:
     """Decide, and wait until it is on disk."""
-    at = serving.clock()
+    at = known.at
+    context = await profiled(serving, asked.customer_id, asked.context, at)
     past, seen = PastSends(serving.store, serving.log).to(asked.customer_id, at)
-    decision = serving.engine.decide(
+    engine = serving.engine
+    decision = engine.decide(
         asked.customer_id,
-        await profiled(serving, asked.customer_id, asked.context, at),
+        context,
         decision_id=asked.decision_id,
         at=at,
         past=past,
         exclude=asked.exclude,
-        candidates=KeptCandidates(serving.store, serving.log).of(asked.customer_id, asked.candidates),
+        candidates=serving.kept_candidates.of(asked.customer_id, asked.candidates),
+        # A key that was replaced meanwhile is not used any more.
+        known_as=known.names[0] if known.secret == engine.secret else None,
     )
     row = serving.store.row_of(decision, serving.log, seen=seen, deferred_for=deferral(asked, serving.settings))
     await serving.store.writer.submit_row(row, asyncio.get_running_loop())
     return decision
 
 
-async def _once(serving: Serving, asked: Asked) -> Decision | LoggedDecision:
+async def _once(serving: Serving, asked: Asked, known: _Known) -> Decision | LoggedDecision:
     """The stored decision for this id, made now if there is none."""
     found = stored_decision(serving.store, serving.log, asked)
     if found is not None:
         return found
     try:
-        return await _store(serving, asked)
+        return await _store(serving, asked, known)
     except ConflictingDecision:
         # Another request with this id was faster by less than a commit; the same request gets its answer.
         found = stored_decision(serving.store, serving.log, asked)
