@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from service.door_rules import rules_of
 from service.draining import DrainingServer
 from service.keys_table import list_keys
 from service.logs import write_logs
+from service.one_server import PAUSE_SECONDS, OneServer
 from service.serving import Serving
 from service.settings import Settings
 from service.store import Store
@@ -37,13 +39,27 @@ _log = logging.getLogger("manyarm")
     help="Pause between two steps of the trainer; 0 for no trainer in this process. Where it is not given, the campaign's "
     "learn_every, or 60 seconds.",
 )  # fmt: skip
+@click.option(
+    "--wait", type=click.FloatRange(min=0), default=0.0, show_default=True, metavar="SECONDS",
+    help="How long to wait for another server of the same database that is being stopped, and for its address.",
+)  # fmt: skip
 @settings_option
-def serve(db: Path, campaign: Path, host: str, port: int, learn_every: float | None, settings: Settings) -> None:
-    """Answer decisions over HTTP, durably: an answer is given after it is on disk."""
+def serve(
+    db: Path, campaign: Path, host: str, port: int, learn_every: float | None, wait: float, settings: Settings
+) -> None:
+    """Answer decisions over HTTP, durably: an answer is given after it is on disk.
+
+    One server a database: a second one is refused, and --wait is how it takes over. Other commands may run beside it.
+    """
     write_logs(settings)
     refuse_unusable(settings)
     rules = rules_of(settings, host)
-    with _listening(host, port) as listener, opened(db, campaign, say=_log.warning) as (store, log):
+    patience = timedelta(seconds=wait)
+    with (
+        _listening(host, port, patience) as listener,
+        OneServer(db, f"http://{host}:{listener.getsockname()[1]}", patience) as only,
+        opened(db, campaign, say=_log.warning) as (store, log),
+    ):
         if not rules.is_local:
             _require_a_key(store, host, db)
         serving = Serving(store, log, settings=settings)
@@ -51,7 +67,7 @@ def serve(db: Path, campaign: Path, host: str, port: int, learn_every: float | N
         port = listener.getsockname()[1]
         _log.info("campaign %s from %s, log in %s; http://%s:%s/docs", log.campaign.id, campaign, db, host, port)
         try:
-            DrainingServer(app, serving).run(sockets=[listener])
+            DrainingServer(app, serving, only.leave).run(sockets=[listener])
         finally:
             serving.stop()
 
@@ -78,9 +94,15 @@ def _require_a_key(store: Store, host: str, db: Path) -> None:
         )
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listening(host: str, port: int, wait: timedelta) -> socket.socket:
     """The address, taken before anything else is touched."""
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise click.UsageError(f"cannot listen on {host}:{port} ({error}). Name another --port or --host.") from error
+    ends, family = time.monotonic() + wait.total_seconds(), socket.AF_INET6 if ":" in host else socket.AF_INET
+    while True:
+        try:
+            return socket.create_server((host, port), family=family)
+        except OSError as error:
+            if time.monotonic() >= ends:
+                raise click.UsageError(
+                    f"cannot listen on {host}:{port} ({error}). Name another --port or --host."
+                ) from error
+        time.sleep(PAUSE_SECONDS)

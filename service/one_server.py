@@ -1,0 +1,81 @@
+"""One `manyarm serve` a database: a lock on a file beside it, which the kernel lets go however a process ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+
+import click
+
+ENDING = "-serving"
+PAUSE_SECONDS = 0.1
+_LONGEST = 200
+
+
+class OneServer:
+    """Holds a database for one server, from construction until it leaves.
+
+    Commands that run beside a server do not ask for it. The file stays when the lock is gone; it is the lock that counts.
+
+    Args:
+        db: the database's file.
+        who: this server, in words, for whoever is refused.
+        wait: for how long to wait for another server to leave.
+
+    Raises:
+        UsageError: if another server holds it still.
+    """
+
+    def __init__(self, db: Path, who: str, wait: timedelta = timedelta(0)) -> None:
+        self._path = Path(f"{db.resolve()}{ENDING}")
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise click.UsageError(
+                f"{self._path} cannot be opened ({error}), by which two servers of one database know of each other. Make the "
+                "folder writable, or name a database elsewhere with --db."
+            ) from error
+        if not self._taken_within(wait):
+            os.close(self._file)
+            raise click.UsageError(self._refusal(db))
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"process {os.getpid()}, {who}".encode(), 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Let another server begin; a second time does nothing."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _taken(self) -> bool:
+        with suppress(BlockingIOError):
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        return False
+
+    def _taken_within(self, wait: timedelta) -> bool:
+        ends = time.monotonic() + wait.total_seconds()
+        while not self._taken():
+            if time.monotonic() >= ends:
+                return False
+            time.sleep(PAUSE_SECONDS)
+        return True
+
+    def _refusal(self, db: Path) -> str:
+        said = self._path.read_bytes()[:_LONGEST].decode(errors="replace") or "one that begins just now"
+        return (
+            f"another `manyarm serve` works on {db} already ({said}). Two would both train, and each would learn late of the "
+            "opt-outs that the other is told of: nothing was started. Stop that one first, or give this one a database of its "
+            "own with --db. To take over from one that is being stopped, start with --wait 60."
+        )
