@@ -25,6 +25,9 @@ from service.log_counts import (
     decided_since,
     oldest_waiting,
     open_decisions,
+    open_rankings,
+    ranked_since,
+    ranking_snapshot_facts,
     snapshot_facts,
 )
 from service.metrics import METRICS, PREFIX, Labels, Metric
@@ -50,7 +53,7 @@ class ServingCollector(Collector):
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
         log = _LogValues(serving)
-        self._kept = [_Kept(read, serving.timer) for read in (log.decisions, log.webhooks)]
+        self._kept = [_Kept(read, serving.timer) for read in (log.decisions, log.rankings, log.webhooks)]
 
     def collect(self) -> Iterable[Family]:
         """Every metric of the table, those without a value as well."""
@@ -91,6 +94,8 @@ class _LogValues:
         self._serving = serving
         self._decisions: Counter[Labels] = Counter()
         self._seq = serving.first_seq
+        self._rankings: Counter[Labels] = Counter()
+        self._ranking_seq = serving.rankings.first_seq
 
     def decisions(self) -> dict[str, Values]:
         connection, log_id = self._serving.store.reader(), self._serving.log.log_id
@@ -103,7 +108,21 @@ class _LogValues:
             "decisions_open": {(state,): n for state, n in open_decisions(connection, log_id).items()},
             "decisions_matured": {(): count_matured(connection, log_id)},
             "decisions_unstored": {(reason,): n for reason, n in count_unstored(connection, campaign).items()},
-            "rankings_stored": {(): count_rankings(connection)},
+        }
+
+    def rankings(self) -> dict[str, Values]:
+        connection, campaign = self._serving.store.reader(), self._serving.log.campaign.id
+        last = count_rankings(connection)
+        self._rankings.update(ranked_since(connection, campaign, self._ranking_seq, last))
+        self._ranking_seq = last
+        facts = ranking_snapshot_facts(connection, campaign)
+        age: Values = {(): (self._serving.clock() - facts.created_at).total_seconds()} if facts else {}
+        return {
+            "rankings": dict(self._rankings),
+            "rankings_stored": {(): last},
+            "rankings_open": {(state,): n for state, n in open_rankings(connection, campaign).items()},
+            "ranking_snapshot_age_seconds": age,
+            "ranking_snapshot_learned_rows": {(): facts.n_learned} if facts else {},
         }
 
     def webhooks(self) -> dict[str, Values]:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from bandit.reward import State
+from service.marks import marks
 
 
 class ErasedRow(NamedTuple):
@@ -101,7 +102,7 @@ def add_sums(connection: sqlite3.Connection, rows: Iterable[ErasedRow], key: byt
     for (log_id, group), found in cells.items():
         sums = read_sums(connection, log_id).get(group, ErasedSums()) + ErasedSums.of(found)
         values = (log_id, group, *astuple(sums), _mac(key, log_id, group, sums))
-        connection.execute(f"INSERT OR REPLACE INTO erased_sums VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608
+        connection.execute(f"INSERT OR REPLACE INTO erased_sums VALUES ({marks(values)})", values)  # noqa: S608
 
 
 def _stored(connection: sqlite3.Connection, log_id: int) -> list[tuple[str, ErasedSums, bytes]]:

@@ -17,6 +17,7 @@ from service.customer_events import erase_events, erase_old_customer_events, has
 from service.customer_keys import read_customer_keys
 from service.erased_sums import ErasedRow, add_sums
 from service.erasure import Erasure, Link, Reason, Removed, add_erasure
+from service.marks import marks
 from service.product_table import erase_candidates
 from service.rows import stamp
 from service.store import Log, Store
@@ -174,7 +175,7 @@ def seqs_by_key(connection: sqlite3.Connection, keys: Sequence[str], *, after: i
     found: dict[str, list[int]] = {}
     for some in _slices(keys, AT_ONCE):
         query = (
-            f"SELECT customer_key, seq FROM decisions WHERE customer_key IN ({_marks(some)}) AND seq > ? ORDER BY seq"  # noqa: S608
+            f"SELECT customer_key, seq FROM decisions WHERE customer_key IN ({marks(some)}) AND seq > ? ORDER BY seq"  # noqa: S608
         )
         for key, seq in connection.execute(query, (*some, after)):
             found.setdefault(key, []).append(seq)
@@ -214,7 +215,7 @@ def _expired(connection: sqlite3.Connection, log: Log, before: datetime, *, is_l
 
 def _rows(connection: sqlite3.Connection, seqs: Sequence[int]) -> Iterable[_Row]:
     for some in _slices(seqs, _VARIABLES):
-        query = f"{_READ} WHERE seq IN ({_marks(some)}) ORDER BY seq"
+        query = f"{_READ} WHERE seq IN ({marks(some)}) ORDER BY seq"
         for seq, log_id, chain, matured, group, customer, state, reward, decision_id in connection.execute(query, some):
             link = Link(seq, log_id, chain, matured, int(group != Group.CONTROL.value))
             yield _Row(link, ErasedRow(log_id, group, customer, state, reward), decision_id)
@@ -224,7 +225,7 @@ def _delete(connection: sqlite3.Connection, table: str, decision_ids: Sequence[s
     """Delete what hangs on decisions; returns how many rows by decision."""
     counts: Counter[str] = Counter()
     for some in _slices(decision_ids, _VARIABLES):
-        where = f"FROM {table} WHERE decision_id IN ({_marks(some)})"
+        where = f"FROM {table} WHERE decision_id IN ({marks(some)})"
         counts.update(dict(connection.execute(f"SELECT decision_id, count(*) {where} GROUP BY 1", some).fetchall()))
         connection.execute(f"DELETE {where}", some)
     return counts
@@ -235,7 +236,7 @@ def _delete_events(connection: sqlite3.Connection, decision_ids: Sequence[str]) 
     for some in _slices(decision_ids, _VARIABLES):
         named = connection.execute(
             "SELECT min(decision_id), provider, message_id FROM webhook_events "  # noqa: S608 - built from constants
-            f"WHERE decision_id IN ({_marks(some)}) AND message_id IS NOT NULL GROUP BY provider, message_id",
+            f"WHERE decision_id IN ({marks(some)}) AND message_id IS NOT NULL GROUP BY provider, message_id",
             some,
         ).fetchall()
         connection.executemany(
@@ -256,10 +257,6 @@ def _removed(
         Removed(log_id, names[log_id], len(ids), sum(outcomes[one] for one in ids), sum(events[one] for one in ids))
         for log_id, ids in sorted(by_log.items())
     )
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
 
 
 def _slices(values: Sequence[_Value], size: int) -> Iterator[Sequence[_Value]]:

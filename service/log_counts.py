@@ -14,7 +14,7 @@ SETTLED = "state NOT IN ('pending', 'matured')"
 
 OTHER_TROUBLE = "no usable snapshot"
 _SINCE = """SELECT "group", policy, CASE WHEN fallback IS NULL THEN 'none' WHEN fallback = ? THEN fallback ELSE ? END, count(*)
-FROM decisions WHERE seq > ? AND seq <= ? AND log_id = ? GROUP BY 1, 2, 3"""
+FROM {} WHERE seq > ? AND seq <= ? AND {} = ? GROUP BY 1, 2, 3"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,31 @@ def decided_since(connection: sqlite3.Connection, log_id: int, after: int, last:
 
     A fallback's text may name a snapshot; here it is one of three, so that no series begins with each of them.
     """
-    rows = connection.execute(_SINCE, (NO_SNAPSHOT, OTHER_TROUBLE, after, last, log_id))
+    rows = connection.execute(_SINCE.format("decisions", "log_id"), (NO_SNAPSHOT, OTHER_TROUBLE, after, last, log_id))
     return {tuple(labels): count for *labels, count in rows}
+
+
+def ranked_since(connection: sqlite3.Connection, campaign: str, after: int, last: int) -> dict[tuple[str, ...], int]:
+    """The same of a campaign's rankings."""
+    rows = connection.execute(
+        _SINCE.format("rankings", "campaign"), (NO_SNAPSHOT, OTHER_TROUBLE, after, last, campaign)
+    )
+    return {tuple(labels): count for *labels, count in rows}
+
+
+def open_rankings(connection: sqlite3.Connection, campaign: str) -> dict[str, int]:
+    """Rankings whose wait is open, by state; the count walks an index of just those rows."""
+    query = (
+        "SELECT state, count(*) FROM rankings WHERE campaign = ? AND state IN ('pending', 'deferred') GROUP BY state"
+    )
+    return {"pending": 0, "deferred": 0} | dict(connection.execute(query, (campaign,)).fetchall())
+
+
+def ranking_snapshot_facts(connection: sqlite3.Connection, campaign: str) -> SnapshotFacts | None:
+    """The same as `snapshot_facts`, of the newest snapshot of a ranking loop."""
+    query = "SELECT created_at, n_learned FROM ranking_snapshots WHERE campaign = ? ORDER BY number DESC LIMIT 1"
+    row = connection.execute(query, (campaign,)).fetchone()
+    return SnapshotFacts(datetime.fromisoformat(row[0]), row[1]) if row else None
 
 
 def open_decisions(connection: sqlite3.Connection, log_id: int) -> dict[str, int]:

@@ -58,6 +58,13 @@ METRICS: tuple[Metric, ...] = (
         "Answers to people without consent, since the log began: business as usual, and nothing kept but this count.",
     ),
     Metric("rankings_stored", "gauge", (), "Rankings of the Personalizer routes since the file was made."),
+    Metric(
+        "rankings", "counter", ("group", "policy", "fallback"),
+        "Rankings of this campaign stored since this process started, whichever process made them.",
+    ),
+    Metric("rankings_open", "gauge", ("state",), "Rankings whose wait for rewards is open, by state."),
+    Metric("ranking_snapshot_age_seconds", "gauge", (), "Time since the newest snapshot of the ranking loop was trained."),
+    Metric("ranking_snapshot_learned_rows", "gauge", (), "Rankings that it has learned from."),
     Metric("snapshot_serving", "gauge", (), "1 where a snapshot decides, 0 where choices are random."),
     Metric("snapshot_age_seconds", "gauge", (), "Time since the serving snapshot was trained."),
     Metric("snapshot_learned_rows", "gauge", (), "Decisions that the serving snapshot has learned from."),

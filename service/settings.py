@@ -94,6 +94,9 @@ SETTINGS: tuple[Setting, ...] = (
         "The least important lines that are written.",
         choices=("debug", "info", "warning", "error"),
     ),
+    Setting(
+        "personalizer_retention", "duration", None, "Rankings older than this are erased; without it as decisions are."
+    ),
     Setting("personalizer_wait", "duration", "10m", "How long rewards and activations of a ranking count."),
     Setting(
         "personalizer_floor",

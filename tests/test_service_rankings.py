@@ -9,11 +9,14 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
-from bandit.errors import BrokenSnapshot, UnusableLog
+from bandit.errors import BrokenSnapshot, UnknownDecision, UnusableLog
 from bandit.ranking_request import Action, RankingRequest
+from service.app import create_app
 from service.dsjson_source import DsjsonSource
 from service.rankings.dsjson import CONTROL, UNSETTLED, require_dsjson, write_dsjson
+from service.rankings.erasing import erase_old_rankings, erase_ranking
 from service.rankings.rows import RANKED, next_link
 from service.rankings.snapshots import add, newest_whole
 from service.rankings.table import (
@@ -25,6 +28,7 @@ from service.rankings.table import (
     store_ranking,
 )
 from service.rankings.trainer import Rankings, load_ranking, train_step
+from service.serving import Serving
 from service.settings import Settings
 from service.store import Store
 from service.verification import verify_store
@@ -230,8 +234,10 @@ def test_ending_waits_reads_no_more_than_what_is_due(sql, worlds):
     )
     assert mature_rankings(sql, CAMPAIGN, worlds.noon + timedelta(days=9)) == 1
     sql.set_trace_callback(None)
-    (numbering,) = [one for one in said if "max(matured)" in one]
-    assert "INDEX rankings_matured" in sql.execute(f"EXPLAIN QUERY PLAN {numbering}").fetchone()[3]
+    numbering = [one for one in said if "max(matured)" in one]
+    assert len(numbering) == 2
+    for query, index in zip(numbering, ("rankings_matured", "erased_rankings_matured"), strict=True):
+        assert f"INDEX {index}" in sql.execute(f"EXPLAIN QUERY PLAN {query}").fetchone()[3]
 
 
 def test_rows_cut_off_or_cut_out_are_noticed(sql, failed):
@@ -416,3 +422,98 @@ def test_a_trainer_that_is_not_wanted_ends_few_waits_and_learns_nothing(path, sq
         now = worlds.noon + timedelta(days=1)
         assert train_step(store, CAMPAIGN, now, is_wanted=lambda: False).n_matured == 0
         assert train_step(store, CAMPAIGN, now).n_matured == 20
+
+
+def test_old_rankings_are_erased_and_what_is_left_still_proves_itself_and_goes_on_learning(path, sql, failed, worlds):
+    with Store(path, salt=worlds.salt, secret=worlds.secret) as store:
+        rankings = Rankings(store, CAMPAIGN, Settings(SHARES), timedelta(days=30))
+        later = worlds.noon + timedelta(days=30, hours=1, minutes=30)
+        rankings.train(later)
+        left = {one.ranking.request.event_id for one in iterate_rankings(store.reader(), CAMPAIGN)}
+        assert left == {f"e{i}" for i in range(2 * N, 3 * N)}
+        assert sql.execute("SELECT count(*) FROM ranking_rewards WHERE event_id = 'e3'").fetchone() == (0,)
+        assert "tier" not in "".join(map(str, sql.execute("SELECT * FROM erased_rankings").fetchall()))
+        rankings.train(later + timedelta(hours=1))
+        made = [rankings.engine.rank(request(i), at=later) for i in range(5, 30)]
+        store.write(lambda connection: [store_ranking(connection, one) for one in made])
+        rankings.train(later + timedelta(hours=2))
+        last = max(one.matured or 0 for one in iterate_rankings(store.reader(), CAMPAIGN))
+        assert last > sql.execute("SELECT max(matured) FROM erased_rankings").fetchone()[0]
+        assert rankings.engine.served.snapshot == "r00004"
+    assert failed() == {}
+
+
+def test_rankings_that_wait_or_are_not_learned_from_are_not_erased_by_age(path, sql, worlds):
+    sql.execute("UPDATE rankings SET state = 'pending', matured = NULL, reward = NULL WHERE seq > 110")
+    sql.execute("UPDATE ranking_snapshots SET watermark = 20 WHERE number = 3")
+    with Store(path, salt=worlds.salt, secret=worlds.secret) as store:
+        before = sql.execute("SELECT count(*) FROM rankings WHERE matured > 20 OR state = 'pending'").fetchone()[0]
+        watermark = erase_old_rankings(store, CAMPAIGN, timedelta(0), worlds.noon + timedelta(days=9))
+        assert watermark == 120 - sql.execute("SELECT count(*) FROM rankings").fetchone()[0]
+        assert sql.execute("SELECT count(*) FROM rankings WHERE state = 'pending'").fetchone() == (10,)
+        assert before >= 10
+
+
+@pytest.mark.parametrize(
+    ("tamper", "check"),
+    [
+        ("UPDATE erased_rankings SET taught = 1 - taught WHERE seq = 3", "rank chain"),
+        ("DELETE FROM erased_rankings WHERE seq = 3", "rank chain"),
+        (
+            "INSERT INTO erased_rankings SELECT seq, campaign, chain, matured, 1, x'00' FROM rankings LIMIT 1",
+            "rank chain",
+        ),
+    ],
+)
+def test_what_is_left_of_an_erased_ranking_is_signed(path, sql, failed, worlds, tamper, check):
+    with Store(path, salt=worlds.salt, secret=worlds.secret) as store:
+        erase_ranking(store, CAMPAIGN, "e2")
+        with pytest.raises(UnknownDecision):
+            erase_ranking(store, CAMPAIGN, "e2")
+    assert failed() == {}
+    sql.execute(tamper)
+    if "INSERT" in tamper:
+        sql.execute("DELETE FROM rankings WHERE seq = (SELECT max(seq) FROM erased_rankings WHERE signature = x'00')")
+    assert check in failed()
+
+
+def test_a_matured_ranking_that_waits_to_be_learned_from_is_erased_after_that(path, sql, worlds):
+    with Store(path, salt=worlds.salt, secret=worlds.secret) as store:
+        rankings = Rankings(store, CAMPAIGN, Settings(SHARES))
+        now = worlds.noon + timedelta(days=1)
+        made = rankings.engine.rank(request(1001), at=now)
+        store.write(lambda connection: store_ranking(connection, made))
+        store.write(lambda connection: mature_rankings(connection, CAMPAIGN, now + timedelta(days=1)))
+        with pytest.raises(UnusableLog, match="manyarm learn"):
+            erase_ranking(store, CAMPAIGN, "e1001")
+        rankings.train(now + timedelta(days=1))
+        erase_ranking(store, CAMPAIGN, "e1001")
+        assert find_ranking(store.reader(), "e1001") is None
+
+
+def test_metrics_tell_rankings_by_group_and_the_age_of_what_serves(path, worlds):
+    with Store(path, salt=worlds.salt, secret=worlds.secret) as store:
+        log = store.open_log(worlds.campaign(), worlds.noon)
+        serving = Serving(store, log, clock=lambda: worlds.noon + timedelta(hours=3), settings=Settings(SHARES))
+        client = TestClient(create_app(serving))
+        for place in range(40):
+            body = {"eventId": f"m{place}", "actions": [{"id": "a"}, {"id": "b"}]}
+            assert client.post("/personalizer/v1.0/rank", json=body).status_code == 201
+        said = client.get("/metrics").text
+        counts = [line for line in said.splitlines() if line.startswith("manyarm_rankings_total{")]
+        assert sum(float(line.split()[-1]) for line in counts) == 40
+        assert {line.split('group="')[1].split('"')[0] for line in counts} == {"control", "learner", "random"}
+        assert 'manyarm_rankings_open{state="pending"} 40.0' in said
+        assert "manyarm_ranking_snapshot_age_seconds 1800.0" in said
+        assert 'route="/personalizer/v1.0/rank"' in said
+
+
+def test_the_command_erases_rankings_by_age_and_by_event(path, worlds, tmp_path, cli):
+    (tmp_path / "c.toml").write_text(worlds.toml(worlds.document()), encoding="utf-8")
+    (tmp_path / "s.toml").write_text('personalizer_retention = "30d"\n')
+    base = ("erase", "--db", path, "--campaign", tmp_path / "c.toml", "--json")
+    assert json.loads(cli.run(*base, "--event", "e4")) == {"n_rankings": 1}
+    at = (worlds.noon + timedelta(days=30, minutes=30)).isoformat()
+    found = json.loads(cli.run(*base, "--expired", "--settings", tmp_path / "s.toml", "--at", at))
+    assert (found["n_rankings"], found["n_decisions"]) == (N - 1, 0)
+    cli.run("verify", "--db", path)

@@ -28,7 +28,8 @@ from service.commands.settings_option import settings_option
 from service.customer_keys import retire_keys, rotate_key
 from service.erasing import Order, erase_customers, erase_expired
 from service.erasure import Erasure, Reason, find_erasure
-from service.retention import retention_of
+from service.rankings.erasing import erase_old_rankings, erase_ranking
+from service.retention import rankings_retention_of, retention_of
 from service.settings import Settings
 from service.store import Store
 
@@ -46,6 +47,9 @@ class _Answer:
 @click.argument("customer_id", required=False)
 @file_option
 @click.option("--expired", is_flag=True, help="Instead of people: rows older than [privacy].retention of the campaign.")
+@click.option(
+    "--event", default="", metavar="ID", help="The ranking of one event of the Personalizer calls, and its rewards."
+)
 @click.option("--receipt", default="", metavar="ID", help="Show a receipt, and whether this database signed it.")
 @click.option("--rotate-key", is_flag=True, help="Begin a new key of customers; the ones so far go on being looked up.")
 @click.option(
@@ -70,6 +74,7 @@ def erase(  # noqa: PLR0913, PLR0917 - one argument an option
     customer_id: str | None,
     file: Path | None,
     expired: bool,
+    event: str,
     receipt: str,
     rotate_key: bool,
     retire_keys_before: datetime | None,
@@ -85,10 +90,11 @@ def erase(  # noqa: PLR0913, PLR0917 - one argument an option
 
     A receipt says what was removed, and not of whom; `manyarm verify` checks it.
     """
-    kinds = [customer_id is not None or file is not None, expired, bool(receipt), rotate_key, bool(retire_keys_before)]
+    is_named = customer_id is not None or file is not None
+    kinds = [is_named, expired, bool(event), bool(receipt), rotate_key, bool(retire_keys_before)]
     if sum(kinds) != 1 and not (vacuum and not any(kinds)):
         raise click.UsageError(
-            "say what to do, one thing at a time: CUSTOMER_ID, --file, --expired, --receipt, --rotate-key, "
+            "say what to do, one thing at a time: CUSTOMER_ID, --file, --expired, --event, --receipt, --rotate-key, "
             "--retire-keys-before, or --vacuum alone."
         )
     if drop_opt_outs and not retire_keys_before:
@@ -96,6 +102,8 @@ def erase(  # noqa: PLR0913, PLR0917 - one argument an option
     now = now_or(at)
     if expired:
         found = _expire(db, campaign, settings, now, vacuum=vacuum)
+    elif event:
+        found = _erase_event(db, campaign, event, vacuum=vacuum)
     else:
         ids = customer_ids(customer_id, file) if kinds[0] else []
         with existing(db) as store:
@@ -127,15 +135,25 @@ def _erased(store: Store, ids: list[str], now: datetime) -> _Answer:
 
 def _expire(db: Path, campaign: Path, settings: Settings, now: datetime, *, vacuum: bool) -> _Answer:
     with opened(db, campaign, now, making=False) as (store, log):
-        retention = retention_of(log, settings)
-        if retention is None:
+        retention, of_rankings = retention_of(log, settings), rankings_retention_of(log, settings)
+        if of_rankings is None:
             raise UnusableLog(
                 f'{campaign} does not say how long rows are kept, so none is too old. Add [privacy] retention = "400d", or '
                 "the setting retention."
             )
-        found = _receipts(erase_expired(store, log, retention, at=now, new_id=random_id))
+        found = (
+            _receipts(erase_expired(store, log, retention, at=now, new_id=random_id)) if retention else _receipts([])
+        )
+        n_rankings = erase_old_rankings(store, log.campaign.id, of_rankings, now)
         store.wipe(rewriting=vacuum)
-        return found
+        return _Answer({**found.document, "n_rankings": n_rankings}, f"{found.text}\nErased {n_rankings} rankings.")
+
+
+def _erase_event(db: Path, campaign: Path, event: str, *, vacuum: bool) -> _Answer:
+    with opened(db, campaign, making=False) as (store, log):
+        erase_ranking(store, log.campaign.id, event)
+        store.wipe(rewriting=vacuum)
+    return _Answer({"n_rankings": 1}, "Erased 1 ranking.")
 
 
 def _shown(store: Store, erasure_id: str) -> _Answer:

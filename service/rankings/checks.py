@@ -7,7 +7,8 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache, partial
-from typing import Any
+from heapq import merge
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from bandit.reward import UNSENT, State
 from bandit.training import teaches
 from evaluation.verify import RECOMPUTED_TOLERANCE, SUM_TOLERANCE, Check, Problem
 from policies.uniform import Uniform
+from service.rankings.erasing import erased_rankings
 from service.rankings.rows import RANKED, KeptRanking, next_link
 from service.rankings.snapshots import is_kept, load
 from service.rankings.table import AT_ONCE, campaigns_ranked, iterate_rankings, values_in_time
@@ -58,14 +60,18 @@ def check_rankings(store: Store) -> list[Check]:
 def check_ranking_chain(connection: sqlite3.Connection) -> Check:
     """No ranking was edited, removed or added since it was written, up to the last one acknowledged."""
     check = Check("rank chain", "no ranking was edited, removed or added since it was written")
-    chain, before = bytes(16), 0
-    for seq, stored, values in _chained(connection):
+    chain, before, key = bytes(16), 0, _key(connection)
+    for link in merge(_chained(connection), _erased(connection, key), key=lambda one: one.seq):
         check.n_checked += 1
-        if seq != before + 1:
-            check.fail(f"rows {before + 1} to {seq - 1} are missing")
-        elif next_link(chain, values) != stored:
-            check.fail(f"row {seq}, event {str(values[1])[:60]}: its contents are not the ones that were written")
-        chain, before = stored, seq
+        if link.seq != before + 1:
+            check.fail(f"rows {before + 1} to {link.seq - 1} are missing")
+        elif link.values is not None and next_link(chain, link.values) != link.chain:
+            check.fail(
+                f"row {link.seq}, event {str(link.values[1])[:60]}: its contents are not the ones that were written"
+            )
+        if not link.is_signed:
+            check.fail(f"row {link.seq} is said to be erased, and the store did not sign that")
+        chain, before = link.chain, link.seq
     head = connection.execute("SELECT seq, chain FROM ranking_head").fetchone()
     if head != (before, chain):
         check.fail(
@@ -196,20 +202,41 @@ def _check_training(check: Check, connection: sqlite3.Connection, campaign: str)
 def _numbers_taught(check: Check, connection: sqlite3.Connection, campaign: str) -> array[int]:
     """Numbers of the matured rankings that a learner learns from, in order; a row that was hidden leaves its number free."""
     query = 'SELECT matured, "group" FROM rankings WHERE campaign = ? AND matured IS NOT NULL ORDER BY 1'
+    there = ((number, teaches(group)) for number, group in connection.execute(query, (campaign,)))
+    left = sorted((one.matured, bool(one.taught)) for one, _ in erased_rankings(connection, campaign) if one.matured)
     taught, before = array("q"), 0
-    for number, group in connection.execute(query, (campaign,)):
+    for number, has_taught in merge(there, left):
         if number != before + 1:
             check.fail(f"event number {number} in the order of maturing follows on number {before}")
-        if teaches(group):
+        if has_taught:
             taught.append(number)
         before = number
     return taught
 
 
-def _chained(connection: sqlite3.Connection) -> Iterator[tuple[int, bytes, tuple[Any, ...]]]:
+class _Link(NamedTuple):
+    """A link of the chain: of a ranking that is there, or of one that was erased (then `values` is None)."""
+
+    seq: int
+    chain: bytes
+    values: tuple[Any, ...] | None
+    is_signed: bool = True
+
+
+def _key(connection: sqlite3.Connection) -> bytes:
+    found = connection.execute("SELECT value FROM keys WHERE name = 'receipts'").fetchone()
+    return found[0] if found else b""
+
+
+def _erased(connection: sqlite3.Connection, key: bytes) -> Iterator[_Link]:
+    for one, signature in erased_rankings(connection):
+        yield _Link(one.seq, one.chain, None, one.signature(key) == signature)
+
+
+def _chained(connection: sqlite3.Connection) -> Iterator[_Link]:
     query = f"SELECT seq, chain, {', '.join(RANKED)} FROM rankings WHERE seq > ? ORDER BY seq LIMIT {AT_ONCE}"  # noqa: S608
     after = -(1 << 62)
     while rows := connection.execute(query, (after,)).fetchall():
         for row in rows:
-            yield row[0], row[1], row[2:]
+            yield _Link(row[0], row[1], row[2:])
         after = rows[-1][0]

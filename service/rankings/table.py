@@ -11,6 +11,7 @@ from bandit.ranking import Ranking
 from bandit.ranking_learner import MaturedRanking
 from bandit.ranking_request import RankingRequest
 from bandit.reward import State
+from service.marks import marks
 from service.rankings.rows import RANKED, READ, KeptRanking, kept_of, next_link, ranked_values, rules_of
 from service.rankings.snapshots import is_kept
 from service.rows import stamp
@@ -21,7 +22,7 @@ MOST_REWARDS = 1000
 Unreadable = Callable[[int, UnusableLog], None]
 _INSERT = (
     f"INSERT INTO rankings (seq, {', '.join(RANKED)}, chain, state, due_at) "  # noqa: S608 - our own column names
-    f"VALUES (?, {', '.join('?' * len(RANKED))}, ?, ?, ?)"
+    f"VALUES (?, {marks(RANKED)}, ?, ?, ?)"
 )
 
 
@@ -129,8 +130,10 @@ def mature_rankings(connection: sqlite3.Connection, campaign: str, now: datetime
     if not due:
         return 0
     # Said twice, so that the index of matured rows answers it: decisions wait meanwhile.
-    query = "SELECT coalesce(max(matured), 0) FROM rankings WHERE campaign = ? AND matured IS NOT NULL"
-    number = connection.execute(query, (campaign,)).fetchone()[0]
+    query = "SELECT coalesce(max(matured), 0) FROM {} WHERE campaign = ? AND matured IS NOT NULL"
+    # Numbers of erased rows are never used again: those up to a watermark have been learned from.
+    tables = ("rankings", "erased_rankings")
+    number = max(connection.execute(query.format(table), (campaign,)).fetchone()[0] for table in tables)
     for seq, event_id, state, rules in due:
         if state == State.DEFERRED:
             connection.execute("UPDATE rankings SET state = ? WHERE seq = ?", (State.EXPIRED.value, seq))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bandit.campaign import PolicySpec
 from bandit.engine import NO_SNAPSHOT
@@ -16,6 +16,8 @@ from bandit.ranking_learner import RankingModel, train_rankings
 from bandit.ranking_rules import RankingRules
 from policies.registry import policy_of
 from policies.uniform import Uniform
+from service.log_counts import count_rankings
+from service.rankings.erasing import RankingRetention
 from service.rankings.snapshots import add, load, newest_name, newest_whole
 from service.rankings.table import AT_ONCE, iterate_matured, mature_rankings
 from service.settings import Settings
@@ -38,26 +40,33 @@ class Rankings:
         store: where rankings go.
         campaign: its name.
         settings: of this installation; see `rules_from`.
+        keep: how long rankings are kept; None for ever.
+
+    Attributes:
+        first_seq: the last ranking that stood in the store when this process began.
 
     Raises:
         InvalidSettings: for a policy that cannot rank, or shares that are none.
     """
 
-    def __init__(self, store: Store, campaign: str, settings: Settings) -> None:
+    def __init__(self, store: Store, campaign: str, settings: Settings, keep: timedelta | None = None) -> None:
         self._store = store
         self._campaign = campaign
         rules = rules_from(settings)
         policy = policy_under(rules)
         self.engine = RankingEngine(campaign, rules, policy, Uniform(), store.salt)
+        self.first_seq = count_rankings(store.reader())
+        self._retention = RankingRetention(store, campaign, keep)
         self._seen: str | None = None
         self.refresh()
 
     def train(
         self, now: datetime, *, most: int | None = None, is_wanted: Callable[[], bool] = lambda: True
     ) -> RankingTraining:
-        """One step of the trainer; serves what came of it."""
+        """One step of the trainer; serves what came of it, and erases what is too old once a day."""
         training = train_step(self._store, self._campaign, now, most=most, is_wanted=is_wanted)
         self.refresh()
+        self._retention.step(now, is_wanted=is_wanted)
         return training
 
     def refresh(self) -> None:
