@@ -128,7 +128,7 @@ def _to_decide(asked: Sequence[Asked], serving: Serving) -> list[Asked]:
 
 def _waves(asked: Sequence[Asked], serving: Serving) -> list[list[Asked]]:
     """Requests that cannot touch each other, wave after wave."""
-    asks_past = serving.log.campaign.wear_out is not None
+    asks_past = serving.log.campaign.looks_back is not None
     waves: list[list[Asked]] = []
     last: dict[tuple[str, str], int] = {}
     for one in asked:
@@ -165,7 +165,7 @@ def _decisions(ready: Sequence[_Ready], serving: Serving) -> list[Decision | Non
         [one.encoded for one in ready],
         [one.request.decision_id for one in ready],
         [one.at for one in ready],
-        [one.past or [] for one in ready] if serving.log.campaign.wear_out else None,
+        None if serving.log.campaign.looks_back is None else [one.past or [] for one in ready],
         [one.request.exclude for one in ready],
         [one.candidates for one in ready],
     )

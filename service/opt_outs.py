@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from service.customer_keys import CustomerKeys
+from service.marks import marks
 from service.rows import stamp
 
 _AT_ONCE = 500
@@ -56,8 +57,7 @@ def _keep(connection: sqlite3.Connection, customer_id: str, keys: CustomerKeys, 
 def opt_in(connection: sqlite3.Connection, customer_id: str, keys: CustomerKeys) -> bool:
     """Take an opt-out back; returns whether there was one."""
     names = keys.of(customer_id)
-    marks = ", ".join("?" * len(names))
-    return connection.execute(f"DELETE FROM opt_outs WHERE customer_key IN ({marks})", names).rowcount > 0  # noqa: S608
+    return connection.execute(f"DELETE FROM opt_outs WHERE customer_key IN ({marks(names)})", names).rowcount > 0  # noqa: S608
 
 
 def find_opted_out(connection: sqlite3.Connection, customer_keys: Sequence[str]) -> set[str]:
@@ -65,7 +65,7 @@ def find_opted_out(connection: sqlite3.Connection, customer_keys: Sequence[str])
     found: set[str] = set()
     for start in range(0, len(customer_keys), _AT_ONCE):
         some = customer_keys[start : start + _AT_ONCE]
-        query = f"SELECT customer_key FROM opt_outs WHERE customer_key IN ({', '.join('?' * len(some))})"  # noqa: S608
+        query = f"SELECT customer_key FROM opt_outs WHERE customer_key IN ({marks(some)})"  # noqa: S608
         found |= {key for (key,) in connection.execute(query, some)}
     return found
 
@@ -73,7 +73,6 @@ def find_opted_out(connection: sqlite3.Connection, customer_keys: Sequence[str])
 def find_opt_out(connection: sqlite3.Connection, customer_id: str, keys: CustomerKeys) -> OptOut | None:
     """The latest opt-out of a customer, or None."""
     names = keys.of(customer_id)
-    marks = ", ".join("?" * len(names))
-    query = f"SELECT at, reason FROM opt_outs WHERE customer_key IN ({marks}) ORDER BY at DESC LIMIT 1"  # noqa: S608
+    query = f"SELECT at, reason FROM opt_outs WHERE customer_key IN ({marks(names)}) ORDER BY at DESC LIMIT 1"  # noqa: S608
     row = connection.execute(query, names).fetchone()
     return None if row is None else OptOut(*row)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from bandit.engine import check_ids
-from service.customer_keys import read_customer_keys
 from service.product_campaign import products_in
 from service.product_table import load_candidates
 from service.product_tables import read_candidates
@@ -39,8 +37,4 @@ def load_table(store: Store, log: Log, path: Path, dimension: str, at: datetime)
         if offered:
             rows.append((customer_id, offered))
 
-    def operation(connection: sqlite3.Connection) -> int:
-        keys = read_customer_keys(connection)
-        return load_candidates(connection, log.campaign.id, dimension, rows, keys, at)
-
-    return Loaded(store.write(operation), dimension, list(unknown))
+    return Loaded(load_candidates(store, log.campaign.id, dimension, rows, at), dimension, list(unknown))

@@ -15,6 +15,7 @@ from bandit.errors import UnusableLog
 from bandit.reward import UNSENT
 from evaluation.verify import Check
 from service.erased_sums import read_sums
+from service.marks import marks
 from service.store import Log, Store
 from service.table import read_rows
 from service.table_writer import write_rows
@@ -23,7 +24,7 @@ MESSAGES, CUSTOMERS = "sent", "customers"
 MOST_APART = 0.01
 """Share by which a count may differ: reports are on their way while one counts."""
 
-_NOT_VOID = f"log_id = ? AND state NOT IN ({', '.join('?' * len(UNSENT))})"
+_NOT_VOID = f"log_id = ? AND state NOT IN ({marks(UNSENT)})"
 _SCHEMA = pa.schema([("what", pa.string()), ("count", pa.int64())])
 
 

@@ -12,11 +12,15 @@ import numpy as np
 from bandit.context import ContextValue
 from bandit.errors import ConflictingDecision
 from bandit.exclusion import by_caller, unwritten
+from bandit.product_candidates import Candidates
 from service.choices import Cells, Status, statuses
+from service.deciding import are_same_candidates
+from service.marks import marks
 from service.rows import moment_of
 from service.store import Log, Store
 
 _AT_ONCE = 500
+_NONE: Candidates = {}
 _COLUMNS = """decision_id, customer_key, context, "group", arms, propensity, send_at, decided_at, excluded, deferred"""
 _excluded = msgspec.json.Decoder(list[list[int | str]])
 _arms = msgspec.json.Decoder(list[str])
@@ -42,7 +46,7 @@ def find_rows(connection: sqlite3.Connection, decision_ids: Sequence[str], log_i
     """Those of the decisions that a log holds, by id."""
     found: dict[str, StoredRow] = {}
     for some in _in_parts(decision_ids):
-        query = f"SELECT {_COLUMNS} FROM decisions WHERE log_id = ? AND decision_id IN ({', '.join('?' * len(some))})"  # noqa: S608
+        query = f"SELECT {_COLUMNS} FROM decisions WHERE log_id = ? AND decision_id IN ({marks(some)})"  # noqa: S608
         found |= {row[0]: StoredRow(*row) for row in connection.execute(query, (log_id, *some))}
     return found
 
@@ -51,19 +55,28 @@ def _in_parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     return (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
 
 
-def require_same(store: Store, log: Log, row: StoredRow, customer_id: str, context: Mapping[str, ContextValue]) -> None:
+def require_same(
+    store: Store,
+    log: Log,
+    row: StoredRow,
+    customer_id: str,
+    context: Mapping[str, ContextValue],
+    candidates: Candidates = _NONE,
+) -> None:
     """Refuse a stored decision that was made for another request.
 
     Raises:
-        ConflictingDecision: if the id was used for another customer, context or kind of request.
+        ConflictingDecision: if the id was used for another customer, context, candidates or kind of request.
     """
-    what = ""
+    what, before, excluded = "", _values.decode(row.context), unwritten(_excluded.decode(row.excluded or "[]"))
     if row.customer_key not in store.customer_keys.of(customer_id):
         what = "for another customer"
-    elif log.campaign.given_of(_values.decode(row.context)) != log.campaign.given_of(context):
+    elif log.campaign.given_of(before) != log.campaign.given_of(context):
         what = "for another context"
-    elif row.deferred is not None or by_caller(unwritten(_excluded.decode(row.excluded or "[]"))):
+    elif row.deferred is not None or by_caller(excluded):
         what = "deferred, or with arms excluded"
+    elif not are_same_candidates(before, excluded, candidates, log):
+        what = "with other candidates"
     if what:
         raise ConflictingDecision(
             f"decision {row.decision_id[:80]!r} was made at {row.decided_at} {what}. The stored one stands and was not "

@@ -50,10 +50,12 @@ def groups_of(path: Path, columns: Columns, log: Log) -> Iterator[UserGroup]:
 
 def content_of(path: Path, columns: Columns) -> str:
     """A hash of a file's content and of what is read of it, 32 hex digits."""
-    hashed = hashlib.blake2b(repr(columns).encode(), digest_size=16)
+    # Tables without candidates are known again as they were before there were such columns.
+    read = repr(columns) + (repr(columns.candidates) if columns.candidates else "")
+    hashed = hashlib.blake2b(read.encode(), digest_size=16)
     with path.open("rb") as file:
-        while read := file.read(_READ_AT_ONCE):
-            hashed.update(read)
+        while part := file.read(_READ_AT_ONCE):
+            hashed.update(part)
     return hashed.hexdigest()
 
 

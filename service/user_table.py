@@ -17,6 +17,7 @@ from bandit.context_columns import ContextColumns, RawColumn, encode_columns
 from bandit.engine import LONGEST_ID, check_ids
 from bandit.errors import InvalidContext, InvalidVariables
 from bandit.local_time import known_zone, zone_in
+from service.candidate_columns import PREFIX, candidate_dimensions, candidates_in, fault_of
 from service.store import Log
 from service.table import columns_in, context_of
 
@@ -32,11 +33,13 @@ class Columns:
         context: columns that are context.
         variables: columns that are filled into texts, and stored nowhere; not in the `repr` by which a table is known again,
             since they do not change what is decided.
+        candidates: dimensions of which it says what products each customer may be offered; `content_of` adds them.
     """
 
     has_ids: bool
     context: tuple[str, ...]
     variables: tuple[str, ...] = field(default=(), repr=False)
+    candidates: tuple[str, ...] = field(default=(), repr=False)
 
 
 def columns_for(path: Path, log: Log, *, ignored: Sequence[str], variables: Sequence[str] = ()) -> Columns:
@@ -51,6 +54,7 @@ def columns_for(path: Path, log: Log, *, ignored: Sequence[str], variables: Sequ
     Raises:
         InvalidContext: if there is no customer_id, or a column the campaign does not declare.
         InvalidVariables: if a column that is to be filled in is not there, or nothing that texts can have.
+        InvalidCandidates: if a column brings candidates for a dimension that offers none.
     """
     found = columns_in(path)
     if CUSTOMER not in found:
@@ -59,6 +63,8 @@ def columns_for(path: Path, log: Log, *, ignored: Sequence[str], variables: Sequ
         )
     _check_variables(path, variables, found, log)
     rest = [name for name in found if name not in {CUSTOMER, DECISION, *ignored, *variables}]
+    candidates = candidate_dimensions(rest, log.campaign.dimensions)
+    rest = [name for name in rest if not name.startswith(PREFIX)]
     made = [name for name in rest if log.campaign.time and name in log.campaign.time.kinds]
     if made:
         raise InvalidContext(
@@ -71,7 +77,7 @@ def columns_for(path: Path, log: Log, *, ignored: Sequence[str], variables: Sequ
             f"{path} has columns that the campaign does not declare: {', '.join(unknown)}. Declare them under [context], "
             f"or leave them out with --ignore {','.join(unknown)}."
         )
-    return Columns(DECISION in found and DECISION not in ignored, tuple(rest), tuple(variables))
+    return Columns(DECISION in found and DECISION not in ignored, tuple(rest), tuple(variables), candidates)
 
 
 def _check_variables(path: Path, variables: Sequence[str], found: Sequence[str], log: Log) -> None:
@@ -104,6 +110,7 @@ class UserGroup:
         self.contexts, self._encoded = encode_columns(
             log.campaign.schema, {name: found[0] for name, found in raw.items()}, len(self)
         )
+        self.candidates = candidates_in(batch, columns.candidates) if columns.candidates else None
 
     def __len__(self) -> int:
         return int(self._batch.num_rows)
@@ -120,6 +127,9 @@ class UserGroup:
         for name, wrong in self._unreadable.items():
             place = next(one.places for one in self.contexts.columns if one.name == name)
             fine &= ~wrong[place]
+        if self.candidates is not None:
+            dimensions = self._log.campaign.dimensions
+            fine &= np.array([not fault_of(one, dimensions) for one in self.candidates], dtype=np.bool_)
         return np.flatnonzero(~(fine & self._have_zones()))
 
     def fault(self, row: int) -> str:
@@ -133,7 +143,7 @@ class UserGroup:
                 zone_in(values, field, home=self._log.campaign.timezone, kept="hours")
         except InvalidContext as error:
             return str(error)
-        return ""
+        return fault_of(self.candidates[row], self._log.campaign.dimensions) if self.candidates else ""
 
     def _have_zones(self) -> BoolArray:
         """Whether it is known where each customer lives, where anything hangs on it; shape (n,)."""

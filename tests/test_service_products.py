@@ -6,25 +6,34 @@ import json
 import sqlite3
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.testclient import TestClient
 
 from bandit import Context
 from bandit.campaign_file import read_campaign
 from bandit.decide_many import decide_many
 from bandit.decisions import Requests
 from bandit.dimension import Arm, Dimension
-from bandit.errors import InvalidCampaign, InvalidCandidates
+from bandit.errors import InvalidCampaign, InvalidCandidates, UnusableCatalogue
 from bandit.exclusion import BY_CALLER, Excluded, unwritten, written
 from bandit.product_candidates import NOT_A_CANDIDATE, NOT_POPULAR, ProductOffers
-from service.customer_keys import read_customer_keys, retire_keys, rotate_key
+from service.app import create_app
+from service.cli import main
+from service.customer_keys import retire_keys, rotate_key
 from service.erasing import Order, erase_customer
 from service.erasure import Reason
 from service.person import person_document
 from service.product_campaign import with_products
 from service.product_pmf import pmf_bytes, pmf_rows, probabilities_in
 from service.product_table import KeptCandidates, load_candidates
+from service.serving import Serving
+from service.store import Store
 from service.verification import verify_store
 
 N = 80
@@ -40,7 +49,7 @@ def shop(worlds):
 
 
 def load(store, lists, noon, campaign="contest"):
-    return store.write(lambda c: load_candidates(c, campaign, "product", lists.items(), read_customer_keys(c), noon))
+    return load_candidates(store, campaign, "product", lists.items(), noon)
 
 
 def asked(cli, *arguments):
@@ -292,3 +301,104 @@ def test_the_command_makes_loads_and_the_table_is_decided(cli, worlds, tmp_path)
         "dimension": "product",
         "n_unknown": 1,
     }
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_table_of_customers_may_bring_its_own_candidates_and_decides_as_a_request_does(
+    cli, shop, worlds, tmp_path, ending
+):
+    (tmp_path / "shop.toml").write_text(shop.toml, encoding="utf-8")
+    db = ("--db", tmp_path / "m.db", "--campaign", tmp_path / "shop.toml")
+    (tmp_path / "loaded.csv").write_text("customer_id,product\nc0,p70\nc0,p71\nc1,p60\nc1,p61\nc1,p62\n")
+    asked(cli, "products", "--load", tmp_path / "loaded.csv", *db)
+    given = [["p9", "p8", "p7", "p6"], None, ["p5"]]
+    table = pa.table({
+        "customer_id": ["c0", "c1", "c2"], "decision_id": ["t0", "t1", "t2"],
+        "candidates.product": ["|".join(one or ()) for one in given] if ending == "csv" else given,
+    })  # fmt: skip
+    write = pa_csv.write_csv if ending == "csv" else pq.write_table
+    write(table, tmp_path / f"users.{ending}")
+    decide = (
+        "decide",
+        tmp_path / f"users.{ending}",
+        "--out",
+        tmp_path / "choices.csv",
+        "--at",
+        worlds.noon.isoformat(),
+        *db,
+    )
+    cli.run(*decide)
+    cli.run("verify", "--db", tmp_path / "m.db")
+    with Store(tmp_path / "m.db") as store:
+        log = store.open_log(shop, worlds.noon)
+        rows = {one.decision_id: one for one in store.decisions(log)}
+        assert [on_offer(rows[f"t{k}"], shop) for k in range(3)] == [{"p9", "p8", "p7"}, {"p60", "p61", "p62"}, {"p5"}]
+        client = TestClient(create_app(Serving(store, log, clock=lambda: worlds.noon)))
+        body = {"customer_id": "c0", "decision_id": "t0", "candidates": {"product": given[0]}}
+        assert client.post("/v1/decisions", json=body).status_code == 200
+    assert "3 rows" not in cli.run(*decide)
+    write(table.set_column(2, "candidates.product", pa.array(["p4", "", "p5"])), tmp_path / f"users.{ending}")
+    assert "with other candidates" in refused(*decide)
+
+
+def test_candidates_of_a_table_that_cannot_be_offered_are_refused_by_row(shop, tmp_path):
+    (tmp_path / "shop.toml").write_text(shop.toml, encoding="utf-8")
+    db = ("--db", tmp_path / "m.db", "--campaign", tmp_path / "shop.toml")
+    (tmp_path / "users.csv").write_text("customer_id,candidates.product\nc0,p1|sugar\nc1,p2\n")
+    assert "row 1: candidates of 'product' names 'sugar'" in refused("decide", tmp_path / "users.csv", *db)
+    (tmp_path / "users.csv").write_text("customer_id,candidates.subject\nc0,plain\n")
+    assert "offers none" in refused("decide", tmp_path / "users.csv", *db)
+
+
+def refused(*arguments):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == 2, result.output
+    return result.output
+
+
+def on_offer(row, campaign):
+    out = {one.arm for one in row.excluded if one.dimension == 1}
+    return {arm.id for place, arm in enumerate(campaign.dimensions[1].arms) if place not in out}
+
+
+def test_a_load_in_slices_serves_all_of_it_or_the_one_before_and_a_killed_one_leaves_nothing(
+    shop, worlds, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("service.product_table._AT_ONCE", 4)
+    with Store(tmp_path / "m.db") as store:
+        log = store.open_log(shop, worlds.noon)
+        kept = KeptCandidates(store, log)
+        load(store, {f"c{k}": ["p1"] for k in range(10)}, worlds.noon)
+        seen = []
+
+        def rows():
+            for k in range(10):
+                seen.append({tuple(kept.of(f"c{j}").get("product", ())) for j in range(10)})
+                yield f"c{k}", ["p2"]
+                if k == 8:
+                    raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            load_candidates(store, "contest", "product", rows(), worlds.noon)
+        assert seen == [{("p1",)}] * 9
+        assert store.reader().execute("SELECT count(*) FROM product_candidates").fetchone() == (18,)
+        assert load(store, {f"c{k}": ["p3"] for k in range(9)}, worlds.noon) == 9
+        assert [kept.of(f"c{k}").get("product") for k in (0, 8, 9)] == [["p3"], ["p3"], None]
+        assert store.reader().execute("SELECT count(*) FROM product_candidates").fetchone() == (9,)
+
+
+def test_of_two_loads_at_once_the_one_that_began_later_stands(shop, worlds, tmp_path, monkeypatch):
+    monkeypatch.setattr("service.product_table._AT_ONCE", 2)
+    with Store(tmp_path / "m.db") as store:
+        kept = KeptCandidates(store, store.open_log(shop, worlds.noon))
+
+        def rows():
+            for k in range(6):
+                if k == 5:
+                    load(store, {"c0": ["p7"]}, worlds.noon)
+                yield f"c{k}", ["p6"]
+
+        with pytest.raises(UnusableCatalogue, match="it stands"):
+            load_candidates(store, "contest", "product", rows(), worlds.noon)
+        assert kept.of("c0")["product"] == ["p7"]
+        assert store.reader().execute("SELECT count(*) FROM product_candidates").fetchone() == (1,)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bandit.errors import ConflictingDecision
 from service.batch import decided_choices
@@ -26,7 +27,9 @@ from service.commands.options import (
     opened,
 )
 from service.desk import Job
+from service.desks import expect_processes
 from service.store import Log, Store
+from service.table import rows_about
 from service.table_writer import require_writable, write_batches
 from service.user_check import check_table, content_of
 from service.user_table import Columns, columns_for
@@ -76,6 +79,8 @@ def decide(  # noqa: PLR0913, PLR0917 - one parameter an option
     if out.resolve() == table.resolve():
         raise click.UsageError(f"--out {out} is the table of customers itself: it would be lost. Name another file.")
     require_writable(out)
+    if _processes(processes, rows_about(table)) > 1:
+        expect_processes()
     with opened(db, campaign, at) as (store, log):
         columns = columns_for(table, log, ignored=_names(ignore), variables=_names(variables))
         n_rows = check_table(table, columns, log)
@@ -151,6 +156,6 @@ def _written(
 
 
 def _counted(batch: pa.RecordBatch, counts: dict[Status, int]) -> pa.RecordBatch:
-    for status in batch["status"].to_pylist():
-        counts[Status(status)] += 1
+    for found in pc.value_counts(batch["status"]).to_pylist():
+        counts[Status(found["values"])] += found["counts"]
     return batch
