@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bandit.campaign import Campaign
+from bandit.campaign import Campaign, LearnerSpec, PolicySpec
 from bandit.campaign_file import load_campaign
-from bandit.errors import InvalidCampaign
+from bandit.fault import Fault
 from bandit.learners import learner_faults
 from policies.registry import policy_faults, policy_of
 
@@ -17,11 +17,11 @@ def checked_campaign(path: Path) -> Campaign:
     Raises:
         InvalidCampaign: with every fault.
     """
-    campaign = load_campaign(path)
+    return load_campaign(path, further=_choice_faults)
+
+
+def _choice_faults(policy: PolicySpec, learner: LearnerSpec, wears: bool) -> list[Fault]:
+    if not policy.name:
+        return []  # that it is no name is said already
     # Without a policy nothing is known about what the learner must provide.
-    faults = policy_faults(campaign.policy) or learner_faults(
-        campaign.learner, policy_of(campaign.policy).needs, wears=campaign.wear_out is not None
-    )
-    if faults:
-        raise InvalidCampaign(faults, path.name)
-    return campaign
+    return policy_faults(policy) or learner_faults(learner, policy_of(policy).needs, wears=wears)

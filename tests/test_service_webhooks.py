@@ -308,3 +308,30 @@ def test_a_setting_that_cannot_be_a_key_is_found_when_the_service_starts(shop, g
     serving = Serving(shop.store, shop.log, settings=Settings(given))
     with pytest.raises(InvalidSettings, match=next(iter(given))):
         create_app(serving)
+
+
+def test_events_of_a_message_where_nothing_was_to_be_sent_are_refused_and_counted_and_an_opt_out_holds(
+    tmp_path, worlds
+):
+    quiet = worlds.dimension("subject", {"id": "no_send", "no_send": True}, "plain")
+    reward = {"window": "72h", "events": {"click": 0.2, "complaint": -1.0}}
+    campaign = worlds.campaign(dimension=[quiet], reward=reward)
+    with Store(tmp_path / "manyarm.db", salt=worlds.salt, secret=worlds.secret) as store:
+        log, now = store.open_log(campaign, worlds.noon), [worlds.noon]
+        settings = Settings({"webhook_postmark_secret": SECRET})
+        serving = Serving(store, log, clock=lambda: now[0], settings=settings)
+        with TestClient(create_app(serving)) as client:
+            made = Shop(store, log, serving, client, now)
+            body = {"customer_id": "ann", "decision_id": "d1", "exclude": {"subject": ["plain"]}}
+            assert client.post("/v1/decisions", json=body).json()["choice"] == {"subject": "no_send"}
+            made.tell(*(made.event(kind) for kind in ("Delivery", "Open", "Click", "SpamComplaint")))
+            made.tell(made.event("Bounce", Type="HardBounce", TypeCode=1))
+            digest(store)
+            assert Counter(made.rows("state")) == {("refused",): 5}
+            assert "send nothing" in made.rows("reason")[0][0]
+            assert made.rows("sent_at, state", "decisions") == [(None, "pending")]
+            assert made.rows("event_id", "outcomes") == []
+            assert len(made.rows("reason", "opt_outs")) == 1
+            assert made.mature() == {"d1": 0.0}
+    counted = CliRunner().invoke(main, ["webhooks", "--db", str(tmp_path / "manyarm.db"), "--json"])
+    assert [(one["state"], one["n"]) for one in json.loads(counted.stdout)["events"]] == [("refused", 5)]

@@ -14,6 +14,7 @@ from bandit.dimension import Arm
 from bandit.errors import InvalidCampaign
 from bandit.group import Group
 from bandit.limits import Limits
+from bandit.recent_sends import RecentSendCost
 from evaluation.power import Comparison, least_control_share, smallest_lift
 from service.checked_campaign import checked_campaign
 from service.commands.options import answer, json_option
@@ -72,6 +73,7 @@ def _summary(campaign: Campaign, warnings: list[str]) -> str:
         f"  groups    {shares}",
         f"  policy    {campaign.policy.name}, floor {campaign.policy.floor:g}",
         f"  wear-out  {_wear_out(campaign)}",
+        *([f"  cost      {_recent_send(campaign.reward.recent_send)}"] if campaign.reward.recent_send else []),
         f"  limits    {_limits(campaign.limits)}",
         f"  content   {campaign.content_hash}",
     ]
@@ -100,6 +102,12 @@ def _wear_out(campaign: Campaign) -> str:
     if campaign.wear_out is None:
         return "not asked for: an arm sent again counts as if it had never been sent"
     return f"an earlier send counts for {campaign.wear_out.window / timedelta(days=1):g} days"
+
+
+def _recent_send(spec: RecentSendCost) -> str:
+    whose = "of any campaign" if spec.all_campaigns else "of this campaign"
+    days = f"{spec.within / timedelta(days=1):g} days"
+    return f"{spec.cost:g} for each message {whose} in the {days} before one that goes out, {spec.most} of them at most"
 
 
 def _warnings(campaign: Campaign) -> list[str]:

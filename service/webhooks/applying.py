@@ -10,6 +10,7 @@ from bandit.context import is_unicode
 from bandit.errors import EngineError
 from bandit.reward import Outcome
 from service.outcomes_table import RewardOf, record_not_sent, record_outcome, record_sent
+from service.silent_rows import SilentOf, is_silent
 from service.webhooks.event import Kind, Reading
 from service.webhooks.events_table import MOST_JUDGED, EventState, StoredEvent, decision_of_message, is_surplus, settle
 from service.webhooks.opt_outs import opt_in_recipient, opt_out_recipient
@@ -19,7 +20,7 @@ OUTCOMES = frozenset({Kind.OPEN, Kind.CLICK, Kind.UNSUBSCRIBE, Kind.COMPLAINT})
 
 
 def apply_event(
-    connection: sqlite3.Connection, event: StoredEvent, reading: Reading, reward_of: RewardOf
+    connection: sqlite3.Connection, event: StoredEvent, reading: Reading, reward_of: RewardOf, silent_of: SilentOf
 ) -> tuple[EventState, str | None]:
     """Let an event have its consequence, once, and write down which.
 
@@ -28,6 +29,7 @@ def apply_event(
         event: as it is stored.
         reading: what it says.
         reward_of: the reward of a log, by its number.
+        silent_of: the arm of a log that sends nothing, by its number.
 
     Returns:
         what became of the event, and the decision that it was of; None where it was of none.
@@ -40,6 +42,8 @@ def apply_event(
         return _settled(connection, event, EventState.UNKNOWN, "it carries no decision_id", named)
     if not is_unicode(decision_id) or not _is_known(connection, decision_id):
         return _settled(connection, event, EventState.UNKNOWN, "no decision with that id", named)
+    if is_silent(connection, decision_id, silent_of):
+        return _settled(connection, event, EventState.REFUSED, _contradiction(connection, event, named), named)
     if reading.kind in JUDGED and is_surplus(connection, decision_id):
         reason = f"its message had {MOST_JUDGED:,} opens and clicks already: no outcome, and not judged"
         return _settled(connection, event, EventState.SURPLUS, reason, named)
@@ -67,6 +71,19 @@ def _with_decision(reading: Reading, decision_id: str | None) -> Reading:
 
 def _is_known(connection: sqlite3.Connection, decision_id: str) -> bool:
     return connection.execute("SELECT 1 FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone() is not None
+
+
+def _contradiction(connection: sqlite3.Connection, event: StoredEvent, reading: Reading) -> str:
+    """Somebody was sent what nobody chose: it is no outcome of the choice, and whoever does not want it is heard."""
+    if reading.kind in {Kind.UNSUBSCRIBE, Kind.COMPLAINT}:
+        _opted_out(connection, event, reading)
+    elif reading.kind is Kind.RESUBSCRIBE:
+        opt_in_recipient(connection, str(reading.decision_id), reading.at)
+    return f"{reading.kind.value}, and the decision was to send nothing: look at who sent this message under its decision_id"
+
+
+def _opted_out(connection: sqlite3.Connection, event: StoredEvent, reading: Reading) -> None:
+    opt_out_recipient(connection, str(reading.decision_id), reading.at, f"{event.provider} {reading.kind.value}")
 
 
 Follows = Callable[[sqlite3.Connection, StoredEvent, Reading, RewardOf], str]
@@ -97,7 +114,7 @@ def _happened(connection: sqlite3.Connection, event: StoredEvent, reading: Readi
 
 def _refused(connection: sqlite3.Connection, event: StoredEvent, reading: Reading, reward_of: RewardOf) -> str:
     """Somebody does not want such mail: that holds whether or not the campaign counts it."""
-    opt_out_recipient(connection, str(reading.decision_id), reading.at, f"{event.provider} {reading.kind.value}")
+    _opted_out(connection, event, reading)
     return _happened(connection, event, reading, reward_of)
 
 

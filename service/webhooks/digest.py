@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from service.outcomes_table import RewardOf
 from service.store import Store
 from service.webhooks.applying import apply_event
 from service.webhooks.event import Kind, Reading
@@ -58,7 +57,7 @@ def _digest_all(store: Store, state: EventState) -> Digested:
     total, after = Digested(), 0
     while events := iterate_in_state(store.reader(), state, after=after, most=AT_ONCE):
         readings = [(event, _reading_or_reason(event)) for event in events]
-        total += store.write(partial(_settle_all, readings=readings, reward_of=store.reward_of))
+        total += store.write(partial(_settle_all, store, readings))
         after = events[-1].number
     return total
 
@@ -75,7 +74,7 @@ def _reading_or_reason(event: StoredEvent) -> Reading | str:
 
 
 def _settle_all(
-    connection: sqlite3.Connection, *, readings: Sequence[tuple[StoredEvent, Reading | str]], reward_of: RewardOf
+    store: Store, readings: Sequence[tuple[StoredEvent, Reading | str]], connection: sqlite3.Connection
 ) -> Digested:
     counts: Counter[EventState] = Counter()
     touched: dict[str, None] = {}
@@ -87,7 +86,7 @@ def _settle_all(
             settle(connection, event.number, EventState.UNREADABLE, reading)
             counts[EventState.UNREADABLE] += 1
             continue
-        state, decision_id = apply_event(connection, event, reading, reward_of)
+        state, decision_id = apply_event(connection, event, reading, store.reward_of, store.silent_of)
         counts[state] += 1
         if decision_id is not None and reading.kind in JUDGED | {Kind.DELIVERED}:
             touched[decision_id] = None

@@ -20,6 +20,7 @@ class EventState(StrEnum):
     PARSED = "parsed"  # understood; `reason` says what followed
     UNKNOWN = "unknown"  # understood, and of no decision in this database
     UNREADABLE = "unreadable"  # signed, and not of the provider's form
+    REFUSED = "refused"  # of a message, where the decision was to send none; nothing follows but an opt-out
     SURPLUS = "surplus"  # an open or click of a message that had `MOST_JUDGED` of them; nothing follows from it
 
 
