@@ -4,8 +4,9 @@ Run: .venv/bin/python benchmarks/profile_models.py
 
 Models are made from what happened before a day, and held against what happened after it (and against the true chances, which
 the simulated world knows). Two worlds: in one few customers lapse, in the other a third of them have lapsed unseen. Of each
-decile of the chances that were given there stand the mean chance, the share that came true, its binomial noise (one standard
-deviation as a share of the mean chance), and the mean true chance.
+decile of the chances that were given there stand the mean chance, the share that came true with its exact .95 interval, its
+binomial noise (one standard deviation as a share of the mean chance), the mean true chance, and the error of each seed's own
+decile against it: models are made anew for each, and so differ.
 
 "Within 10 %": mean chance / observed share - 1 is within .10 in every decile, the customers of all seeds together. A decile
 whose noise is above .05 cannot be told from one that is right, or wrong, by .10: there the mean true chance, which has no
@@ -24,13 +25,14 @@ import numpy as np
 import pandas as pd
 from gates import Gate
 from numpy.typing import NDArray
+from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 from timing import keep
 
 from bandit.arrays import BoolArray, FloatArray
-from bandit.profile.customer_models import PURCHASE, VALUE, fit_customer_models
+from bandit.profile.customer_models import PURCHASE, VALUE, CustomerModels, fit_customer_models
 from bandit.profile.customer_value import spending_at
 from bandit.profile.history import History
 from bandit.profile.judgement import Judgement
@@ -63,9 +65,22 @@ class Seen:
     def deciles(self) -> list[dict[str, Any]]:
         """Ten rows, from the lowest chances on."""
         given, came, true = (np.concatenate(one) for one in (self.chances, self.happened, self.truths))
-        return [
-            decile(given[part], came[part], true[part]) for part in np.array_split(np.argsort(given, kind="stable"), 10)
+        rows = [decile(given[part], came[part], true[part]) for part in tenths(given)]
+        by_seed = [
+            [error_in(given[part], true[part]) for part in tenths(given)]
+            for given, true in zip(self.chances, self.truths, strict=True)
         ]
+        return [{**row, "errors against truth, by seed": errors} for row, *errors in zip(rows, *by_seed, strict=True)]
+
+
+def tenths(chances: FloatArray) -> list[NDArray[np.intp]]:
+    """Places of customers, from the lowest chances on, in ten parts."""
+    return np.array_split(np.argsort(chances, kind="stable"), 10)
+
+
+def error_in(chances: FloatArray, truths: FloatArray) -> float | None:
+    """Mean chance over mean true chance, less 1; None where nothing is true."""
+    return float(chances.mean() / truths.mean() - 1.0) if truths.any() else None
 
 
 def decile(chances: FloatArray, happened: BoolArray, truths: FloatArray) -> dict[str, Any]:
@@ -73,9 +88,11 @@ def decile(chances: FloatArray, happened: BoolArray, truths: FloatArray) -> dict
     given, came, true = float(chances.mean()), float(happened.mean()), float(truths.mean())
     noise = float(np.sqrt((truths * (1.0 - truths)).sum()) / len(truths) / max(true, 1e-12))
     by_observed = given / came - 1.0 if came else None
-    by_truth = given / true - 1.0 if true else None
+    by_truth = error_in(chances, truths)
+    ends = stats.binomtest(int(happened.sum()), len(happened)).proportion_ci(0.95, "exact")
     return {
-        "customers": len(chances), "given": given, "observed": came, "true": true, "noise": noise,
+        "customers": len(chances), "came true": int(happened.sum()), "given": given, "observed": came,
+        "observed, .95 interval": [float(ends.low), float(ends.high)], "true": true, "noise": noise,
         "error against observed": by_observed, "error against truth": by_truth,
         "error": by_observed if noise <= MOST_NOISE else by_truth,
     }  # fmt: skip
@@ -90,7 +107,7 @@ def measured(histories: Histories, seed: int, seen: Seen) -> dict[str, Any]:
     started = time.perf_counter()
     models = fit_customer_models(past, now)
     made = time.perf_counter()
-    features = past.features_at(now)
+    features = models.features_at(past, now)
     spending = spending_at(past.purchases, past.born, now)
     numbers = models.numbers_of(features, spending)
     told = time.perf_counter()
@@ -105,7 +122,7 @@ def measured(histories: Histories, seed: int, seen: Seen) -> dict[str, Any]:
         return found
     chances = numbers[PURCHASE].to_numpy()
     seen.add(chances, bought, histories.chances(now, HORIZON)[places])
-    peer = unrestricted(past, features, seed)
+    peer = unrestricted(models, past, features, seed)
     found |= {
         "base rate": float(bought.mean()),
         "form": models.purchase.form,
@@ -167,12 +184,12 @@ def times_of(numbers: pd.DataFrame, whole: History, customers: pd.Index, now: da
     }
 
 
-def unrestricted(past: History, features: pd.DataFrame, seed: int) -> FloatArray:
+def unrestricted(models: CustomerModels, past: History, features: pd.DataFrame, seed: int) -> FloatArray:
     """Chances of boosted trees that may look at several features: what a sum of shapes costs."""
     now = BEGIN + timedelta(days=NOW)
     history = past.sampled()
     origins = origins_before(now, HORIZON, history.events["at"].min().to_pydatetime())
-    tables = [history.features_at(origin) for origin in origins]
+    tables = [models.features_at(history, origin) for origin in origins]
     purchases = occurrences_of(history.events, ["purchase"])
     happened = np.concatenate(
         [purchases.within(pd.Index(t.index, dtype=object), o, HORIZON) for t, o in zip(tables, origins, strict=True)]

@@ -17,7 +17,7 @@ from bandit.errors import BrokenSnapshot, UnusableEvents
 from bandit.fault import Reader
 from bandit.profile.additive_fitting import FORMS
 from bandit.profile.calibration import Calibration, fit_calibration, read_calibration
-from bandit.profile.customer_models import NUMBERS, VALUE, fit_customer_models, read_customer_models
+from bandit.profile.customer_models import NUMBERS, VALUE, VERSION, fit_customer_models, read_customer_models
 from bandit.profile.customer_value import spending_at
 from bandit.profile.factors import explained
 from bandit.profile.history import History
@@ -55,7 +55,7 @@ def models(history):
 @pytest.fixture(scope="module")
 def told(history, models):
     past = history.before(NOW)
-    features = past.features_at(NOW)
+    features = models.features_at(past, NOW)
     spending = spending_at(past.purchases, past.born, NOW)
     return features, spending, models.numbers_of(features, spending)
 
@@ -93,7 +93,7 @@ def test_later_events_change_no_model_and_no_number(history, models, told):
 def test_models_are_the_same_after_json_and_a_pickle_is_never_needed(models, told):
     features, spending, numbers = told
     again = read_customer_models(models.text())
-    assert json.loads(models.text())["version"] == 1
+    assert json.loads(models.text())["version"] == VERSION
     assert again.text() == models.text()
     pd.testing.assert_frame_equal(again.numbers_of(features, spending), numbers)
 
@@ -253,7 +253,7 @@ def test_the_table_of_the_campaign_file_notes_every_fault():
 
 def test_a_changed_file_is_refused(models):
     with pytest.raises(BrokenSnapshot, match="Make them anew"):
-        read_customer_models(models.text().replace('"version": 1', '"version": 9'))
+        read_customer_models(models.text().replace(f'"version": {VERSION}', '"version": 9'))
     with pytest.raises(BrokenSnapshot, match="anew"):
         read_customer_models("{}")
     with pytest.raises(BrokenSnapshot, match="rising knots"):

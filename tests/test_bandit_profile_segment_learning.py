@@ -20,7 +20,7 @@ from bandit.profile.cluster_shapes import DenseShape, membership
 from bandit.profile.cluster_space import feature_space
 from bandit.profile.learned_segments import LearnedSegments
 from bandit.profile.segment_profiles import NOTABLE, OUTSIDE
-from bandit.profile.segment_search import LEAST_CUSTOMERS, learn_segments
+from bandit.profile.segment_search import CLEARLY, LEAST_CUSTOMERS, learn_segments
 from bandit.profile.segment_spec import METHODS, LearnedSpec, SegmentSpec
 
 CENTRES = np.array([[0.0, 0.0, 0.0], [7.0, 0.0, 3.0], [0.0, 7.0, -3.0]])
@@ -62,7 +62,7 @@ def test_three_clouds_are_found_by_every_method(method):
     inside = (assigned != OUTSIDE).to_numpy()
     assert inside.mean() > 0.85
     assert adjusted_rand_score(truth[inside], assigned[inside]) > 0.97
-    assert max(search.by_chance) < search.segments.silhouette
+    assert max(search.by_chance) <= search.segments.silhouette - CLEARLY
     assert len(search.by_chance) == 2 * N_REFERENCES
 
 

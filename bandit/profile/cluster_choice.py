@@ -3,7 +3,7 @@
 Every method finds segments in anything. So a method and a number of segments are believed only if, on what the frozen
 shape says, (1) segments are apart: the mean silhouette is at least `LEAST_SILHOUETTE`; (2) they are there again: shapes
 fitted to random halves of the customers agree on everybody, adjusted Rand index at least `LEAST_STABILITY`; (3) they are
-no work of the method: among customers who differ without any structure the same search finds no silhouette as high.
+no work of the method: among customers who differ without any structure the same search finds no silhouette nearly as high.
 """
 
 from __future__ import annotations

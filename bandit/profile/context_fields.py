@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from bandit.context import ContextValue
 from bandit.profile.lifecycle import NEAREST
@@ -34,6 +34,21 @@ def fields_made(fields: Sequence[ContextField], spec: ProfileSpec, known: Collec
         if feature is not None:
             found[field.name] = feature
     return found
+
+
+def protected_features(fields: Iterable[ContextField], spec: ProfileSpec) -> frozenset[str]:
+    """Features that models and learned segments must not look at: those that are, or fill, a protected field.
+
+    Args:
+        fields: that the campaign declares; a personal one is protected, too.
+        spec: the campaign's `[profile]`.
+
+    >>> sorted(protected_features([CategoricalField("device", (), protected=True), BooleanField("member")], ProfileSpec()))
+    ['device', 'preferred_device']
+    """
+    protected = [field.name for field in fields if field.protected]
+    named = [spec.fields[name] for name in protected if name in spec.fields]
+    return frozenset([*protected, *named, *(f"{PREFERRED}{name}" for name in protected)])
 
 
 def value_in_field(field: ContextField, feature: float | str | None) -> ContextValue:

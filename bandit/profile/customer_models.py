@@ -6,26 +6,27 @@ A model that cannot be made honestly is not made, and says why; the others are.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from bandit.arrays import FloatArray
 from bandit.errors import BrokenSnapshot, UnusableEvents
-from bandit.profile.churn import CHURN_RISK, fit_churn
-from bandit.profile.customer_value import CustomerValue, Spending, fit_customer_value, read_customer_value, spending_at
+from bandit.profile.churn import CHURN_RISK
+from bandit.profile.customer_value import CustomerValue, Spending, read_customer_value, spending_at
 from bandit.profile.history import History
 from bandit.profile.judgement import Judgement
+from bandit.profile.models_in_making import VALUE_MADE_OF, Making
 from bandit.profile.models_spec import ModelsSpec
-from bandit.profile.next_purchase import NEXT_PURCHASE, NextPurchase, fit_next_purchase, read_next_purchase
-from bandit.profile.occurrences import Occurrences, occurrences_of, origins_before
-from bandit.profile.outcome_model import OutcomeModel, fit_outcome, read_outcome_model
+from bandit.profile.next_purchase import NEXT_PURCHASE, NextPurchase, read_next_purchase
+from bandit.profile.outcome_model import OutcomeModel, read_outcome_model
+from bandit.profile.population import Population
 
-VERSION: Final = 1
+VERSION: Final = 2
 PURCHASE: Final = "purchase_propensity"
 CONVERSION: Final = "conversion_probability"
 VALUE: Final = "customer_value"
@@ -41,7 +42,6 @@ NUMBERS: Final[Mapping[str, str]] = {
     CONVERSION: "chance of one of `models.conversion_types` within `models.conversion`",
 }
 """Every number, with what it is."""
-_Model = TypeVar("_Model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class CustomerModels:
         spec: how far ahead each looks.
         churn, purchase, conversion, next_purchase, value: None where it could not be made.
         refusals: by number, why not.
+        population: towards which features are drawn, the same for rows of every time; None: that of the time itself.
     """
 
     made_at: datetime
@@ -63,6 +64,7 @@ class CustomerModels:
     next_purchase: NextPurchase | None = None
     value: CustomerValue | None = None
     refusals: Mapping[str, str] = field(default_factory=dict)
+    population: Population | None = None
 
     @property
     def outcomes(self) -> dict[str, OutcomeModel]:
@@ -75,6 +77,30 @@ class CustomerModels:
         """How the models that give chances were judged, by number."""
         found = {name: model.judgement for name, model in self.outcomes.items()}
         return found | ({NEXT_PURCHASE: self.next_purchase.judgement} if self.next_purchase else {})
+
+    @property
+    def looks_at(self) -> frozenset[str]:
+        """Features that some model looks at."""
+        sums = [model.additive for model in self.outcomes.values()]
+        sums += [self.next_purchase.curves.additive] if self.next_purchase else []
+        names = frozenset(name for one in sums for name in one.names)
+        return names | VALUE_MADE_OF if self.value else names
+
+    def refuse_features(self, protected: Collection[str]) -> None:
+        """Refuse models that look at what they must not.
+
+        Args:
+            protected: names of features; see bandit.profile.context_fields.protected_features.
+
+        Raises:
+            UnusableEvents: if one of them is looked at.
+        """
+        found = sorted(self.looks_at & set(protected))
+        if found:
+            raise UnusableEvents(
+                f"the models look at {', '.join(found)}, which [context] declares as protected: a protected field may not decide "
+                "who gets what. Make the models anew; they leave it out then."
+            )
 
     def refuse_before(self, at: datetime) -> None:
         """Refuse numbers for a time before the models were made.
@@ -100,10 +126,14 @@ class CustomerModels:
         """
         self.refuse_before(at)
         past = history.before(at)
-        return self.numbers_of(past.features_at(at), spending_at(past.purchases, past.born, at))
+        return self.numbers_of(self.features_at(past, at), spending_at(past.purchases, past.born, at))
+
+    def features_at(self, history: History, at: datetime) -> pd.DataFrame:
+        """Features of customers as the models know them: drawn towards the population of the time they learned from."""
+        return history.features_at(at, self.population)
 
     def numbers_of(self, features: pd.DataFrame, spending: Spending) -> pd.DataFrame:
-        """The same from features that are made already, and purchases of the same customers."""
+        """The same from what `features_at` made, and purchases of the same customers."""
         found = pd.DataFrame(np.nan, index=features.index, columns=list(NUMBERS))
         for name, model in self.outcomes.items():
             found[name] = model.chances(features)
@@ -129,6 +159,7 @@ class CustomerModels:
             if item.name in _READERS and getattr(self, item.name) is not None
         }
         document = {"version": VERSION, "made_at": self.made_at.isoformat(), "spec": asdict(self.spec)}
+        document["population"] = asdict(self.population) if self.population else None
         return json.dumps({**document, "refusals": dict(self.refusals), "models": models}, allow_nan=True)
 
 
@@ -154,7 +185,10 @@ def read_customer_models(text: str) -> CustomerModels:
         spec = {**document["spec"], "conversion_types": tuple(document["spec"]["conversion_types"])}
         models = {name: _READERS[name](one) for name, one in document["models"].items()}
         made_at = datetime.fromisoformat(document["made_at"])
-        return CustomerModels(made_at, ModelsSpec(**spec), refusals=document["refusals"], **models)
+        kept = document["population"]
+        population = Population.from_json(json.dumps(kept).encode()) if kept else None
+        refusals = document["refusals"]
+        return CustomerModels(made_at, ModelsSpec(**spec), refusals=refusals, population=population, **models)
     except (KeyError, TypeError, ValueError) as error:
         raise BrokenSnapshot(f"the models cannot be read ({error}). Make them anew.") from error
 
@@ -163,7 +197,7 @@ def fit_customer_models(history: History, at: datetime) -> CustomerModels:
     """Make every model that can be made honestly.
 
     Args:
-        history: events and what they mean.
+        history: events, what they mean, and what must be left out.
         at: with a zone; only events before it are used.
 
     Raises:
@@ -174,58 +208,15 @@ def fit_customer_models(history: History, at: datetime) -> CustomerModels:
         raise UnusableEvents(
             f"no event before {at.isoformat()}: there is nothing to make models from. Give older events."
         )
-    making = _Making(past, at)
+    making = Making(past, at)
     made = {
         CHURN_RISK: making.attempt(CHURN_RISK, making.churn),
         PURCHASE: making.attempt(PURCHASE, lambda: making.outcome(PURCHASE, past.models.purchase, past.purchases)),
-        CONVERSION: making.attempt(CONVERSION, making.conversion),
+        CONVERSION: making.attempt(CONVERSION, lambda: making.conversion(CONVERSION)),
     }
     next_purchase = making.attempt(NEXT_PURCHASE, making.next_purchase)
     value = making.attempt(VALUE, making.value)
     return CustomerModels(
-        at, past.models, made[CHURN_RISK], made[PURCHASE], made[CONVERSION], next_purchase, value, making.refusals
-    )
-
-
-class _Making:
-    """Models in the making, with the features of each origin made once."""
-
-    def __init__(self, past: History, at: datetime) -> None:
-        self.past, self.at = past, at
-        self.refusals: dict[str, str] = {}
-        self._features: dict[datetime, pd.DataFrame] = {}
-
-    def attempt(self, name: str, make: Callable[[], _Model]) -> _Model | None:
-        """The model, or None with the reason noted."""
-        try:
-            return make()
-        except UnusableEvents as error:
-            self.refusals[name] = str(error)
-            return None
-
-    def features_at(self, origin: datetime) -> pd.DataFrame:
-        if origin not in self._features:
-            self._features[origin] = self.past.features_at(origin)
-        return self._features[origin]
-
-    def origins(self, horizon: int) -> tuple[datetime, ...]:
-        return origins_before(self.at, horizon, self.past.events["at"].min().to_pydatetime())
-
-    def outcome(self, name: str, horizon: int, occurrences: Occurrences) -> OutcomeModel:
-        origins = self.origins(horizon)
-        return fit_outcome(name, horizon, occurrences, self.features_at, origins, self.past.models.seed)
-
-    def conversion(self) -> OutcomeModel:
-        occurrences = occurrences_of(self.past.events, self.past.models.conversion_types)
-        return self.outcome(CONVERSION, self.past.models.conversion, occurrences)
-
-    def churn(self) -> OutcomeModel:
-        horizon = self.past.models.churn
-        return fit_churn(self.past.activity, horizon, self.features_at, self.origins(horizon))
-
-    def next_purchase(self) -> NextPurchase:
-        horizon = self.past.models.purchase
-        return fit_next_purchase(self.past.purchases, horizon, self.features_at, self.origins(horizon), self.at)
-
-    def value(self) -> CustomerValue:
-        return fit_customer_value(spending_at(self.past.purchases, self.past.born, self.at), self.past.models.value)
+        at, past.models, made[CHURN_RISK], made[PURCHASE], made[CONVERSION], next_purchase, value, making.refusals,
+        making.population,
+    )  # fmt: skip

@@ -64,9 +64,12 @@ def spending_at(purchases: Occurrences, born: pd.Series, at: datetime) -> Spendi
     last = np.zeros(len(customers))
     np.maximum.at(last, who[again], (times[again] - start[who[again]]) / 86_400e6)
     known = np.isfinite(amounts) & (amounts >= 0)
-    n_orders = np.bincount(who[known], minlength=len(customers)).astype(np.float64)
-    sums = np.bincount(who[known], weights=amounts[known], minlength=len(customers))
-    squares = np.bincount(who[known], weights=amounts[known] ** 2, minlength=len(customers)).astype(np.float64)
+    # Smallest first, so that the order of events changes no bit of a sum.
+    order = np.lexsort((amounts[known], who[known]))
+    payers, paid = who[known][order], amounts[known][order]
+    n_orders = np.bincount(payers, minlength=len(customers)).astype(np.float64)
+    sums = np.bincount(payers, weights=paid, minlength=len(customers))
+    squares = np.bincount(payers, weights=paid**2, minlength=len(customers)).astype(np.float64)
     own_means = np.divide(sums, n_orders, out=np.full(len(customers), np.nan), where=n_orders > 0)
     return Spending(customers, Purchases(counts, last, (end - start) / 86_400e6), n_orders, own_means, squares)
 

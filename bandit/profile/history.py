@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -13,8 +13,10 @@ from bandit.profile.features import features_at
 from bandit.profile.models_spec import ModelsSpec
 from bandit.profile.occurrences import Occurrences, occurrences_of
 from bandit.profile.outcome_model import fold_positions
+from bandit.profile.population import Population, population_of
 from bandit.profile.rhythm import rhythm_features
 from bandit.profile.spec import NOT_ACTIVE, ProfileSpec
+from bandit.profile.summing import sums_at
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +27,13 @@ class History:
         events: the table, as bandit.profile.events describes it; only those before a time that is named are looked at.
         profile: what events mean.
         models: how far ahead to look.
+        left_out: features that are not made, such as protected ones.
     """
 
     events: pd.DataFrame
     profile: ProfileSpec
     models: ModelsSpec
+    left_out: frozenset[str] = frozenset()
 
     def types_of(self, role: str) -> tuple[str, ...]:
         """Event types with a role."""
@@ -56,17 +60,26 @@ class History:
         """Time of each customer's first event."""
         return self.events.groupby("customer_id", observed=True)["at"].min()
 
-    def features_at(self, at: datetime) -> pd.DataFrame:
-        """The profile's features at a time, and each customer's rhythm: one row a customer, from events before it."""
+    def population_at(self, at: datetime) -> Population:
+        """What customers with few events are drawn towards, from events before a time."""
+        return population_of(sums_at(self.events, at, self.profile), self.profile)
+
+    def features_at(self, at: datetime, population: Population | None = None) -> pd.DataFrame:
+        """The profile's features at a time, and each customer's rhythm: one row a customer, from events before it.
+
+        Args:
+            at: with a zone.
+            population: towards which customers are drawn; that of the same time where none is given.
+        """
         kinds = {"purchase": self.purchases, "activity": self.activity}
-        profile = features_at(self.events, at, self.profile)
+        profile = features_at(self.events, at, self.profile, population=population)
         rhythm = rhythm_features(kinds, self.born, at)
         rhythm.index = rhythm.index.astype(profile.index.dtype)
-        return profile.join(rhythm)
+        return profile.join(rhythm).drop(columns=list(self.left_out), errors="ignore")
 
     def before(self, at: datetime) -> History:
         """The same without what happened at a time or later."""
-        return History(self.events[self.events["at"] < at], self.profile, self.models)
+        return replace(self, events=self.events[self.events["at"] < at])
 
     def sampled(self) -> History:
         """The events of as many customers as models are made from, drawn by a hash of their id."""
@@ -76,4 +89,4 @@ class History:
             return self
         positions = fold_positions(pd.Index([f"sample\x1f{one}" for one in ids]))
         chosen = ids[np.argsort(positions, kind="stable")[:most]]
-        return History(self.events[self.events["customer_id"].isin(chosen)], self.profile, self.models)
+        return replace(self, events=self.events[self.events["customer_id"].isin(chosen)])

@@ -21,6 +21,8 @@ def numbers_of(values: pd.Series) -> FloatArray:
     >>> numbers_of(pd.Series([1, None])).tolist()
     [1.0, nan]
     """
+    if values.dtype == np.float64:
+        return np.asarray(values)
     try:
         return np.asarray(pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan))
     except (ValueError, TypeError) as error:

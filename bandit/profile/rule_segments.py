@@ -107,6 +107,31 @@ def _as_texts(allowed: frozenset[str] | frozenset[bool]) -> frozenset[str]:
     return frozenset(str(one).lower() if isinstance(one, bool) else one for one in allowed)
 
 
+def segment_of(values: Mapping[str, object], spec: SegmentSpec) -> str:
+    """The segment of one customer, the one that `rule_segments` gives a row of these values.
+
+    Args:
+        values: features of the customer by name; what is not there or None satisfies nothing.
+        spec: the rules.
+
+    >>> segment_of({"engagement_score": 91.0}, SegmentSpec()), segment_of({}, SegmentSpec())
+    ('champion', 'other')
+    """
+    for rule in spec.rules:
+        if any(all(_is(values.get(name), allowed) for name, allowed in one.items()) for one in rule.when):
+            return rule.name
+    return OTHER
+
+
+def _is(value: object, allowed: Allowed) -> bool:
+    if value is None:
+        return False
+    if isinstance(allowed, Range):
+        return isinstance(value, int | float) and allowed.low <= value <= allowed.high
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text in _as_texts(allowed)
+
+
 def explain_segment(values: Mapping[str, object], spec: SegmentSpec) -> SegmentReason:
     """Why a customer is in a segment: what holds, and what did not hold of the rules before.
 
