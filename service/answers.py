@@ -124,6 +124,7 @@ def receipt_of(row: LoggedDecision, serving: Serving) -> dict[str, object]:
         "campaign_hash": row.campaign_hash,
         "context": row.context,
         "exposures": _exposures(row, serving),
+        "recent_sends": row.recent_sends,
         "excluded": named(row.excluded, dimensions),
         "snapshot_sha256": row.snapshot and checksum_of(serving.store.reader(), row.snapshot),
         "propensities": dict(zip(names, row.propensities, strict=True)),

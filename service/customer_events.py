@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -12,9 +13,18 @@ import msgspec
 from bandit.campaign import Campaign
 from bandit.errors import UnusableEvents
 from bandit.profile.spec import ProfileSpec
+from service.marks import marks
 from service.rows import stamp
 
 _bodies = msgspec.json.Decoder(dict[str, Any])
+
+
+class Reported(StrEnum):
+    """What became of a reported event: counted, there already, or there already with other contents, which stay."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
 
 
 def require_profile(campaign: Campaign) -> ProfileSpec:
@@ -39,8 +49,10 @@ def add_event(
     at: datetime,
     body: bytes,
     now: datetime,
-) -> bool:
-    """Keep an event under the customer's newest key; returns False where it was there already, under any of the keys.
+    *,
+    timed: bool = True,
+) -> Reported:
+    """Keep an event under the customer's newest key, unless one of its id is there already, under any of the keys.
 
     Args:
         connection: inside a transaction.
@@ -50,20 +62,27 @@ def add_event(
         at: of the event.
         body: all of it, as JSON.
         now: when it was reported.
+        timed: whether the reporter gave the time; if not, a repetition may seem to be of another time.
     """
-    query = f"SELECT 1 FROM customer_events WHERE event_id = ? AND customer_key IN ({_marks(keys)})"  # noqa: S608
-    if connection.execute(query, (event_id, *keys)).fetchone():
-        return False
+    query = f"SELECT body FROM customer_events WHERE event_id = ? AND customer_key IN ({marks(keys)})"  # noqa: S608
+    found = connection.execute(query, (event_id, *keys)).fetchone()
+    if found:
+        return Reported.DUPLICATE if _says(found[0], timed) == _says(body, timed) else Reported.CONFLICT
     connection.execute(
         "INSERT INTO customer_events (customer_key, event_id, at, body, received_at, generation) VALUES (?, ?, ?, ?, ?, ?)",
         (keys[0], event_id, stamp(at), body.decode(), stamp(now), generation),
     )
-    return True
+    return Reported.ACCEPTED
+
+
+def _says(body: str | bytes, timed: bool) -> dict[str, Any]:
+    said = _bodies.decode(body)
+    return said if timed else {name: value for name, value in said.items() if name != "at"}
 
 
 def bodies_of(connection: sqlite3.Connection, keys: Sequence[str]) -> Iterator[dict[str, Any]]:
     """All events of a customer, by time."""
-    query = f"SELECT body FROM customer_events WHERE customer_key IN ({_marks(keys)}) ORDER BY at, event_id"  # noqa: S608
+    query = f"SELECT body FROM customer_events WHERE customer_key IN ({marks(keys)}) ORDER BY at, event_id"  # noqa: S608
     for (body,) in connection.execute(query, keys):
         yield _bodies.decode(body)
 
@@ -85,7 +104,7 @@ def keep_state(
 
     Those of another `[profile]` go too: they do not hold what this one has just counted, and are made again when asked for.
     """
-    connection.execute(f"DELETE FROM customer_states WHERE customer_key IN ({_marks(keys)})", keys)  # noqa: S608
+    connection.execute(f"DELETE FROM customer_states WHERE customer_key IN ({marks(keys)})", keys)  # noqa: S608
     row = (keys[0], made_by, state, generation)
     connection.execute(
         "INSERT INTO customer_states (customer_key, made_by, state, generation) VALUES (?, ?, ?, ?)", row
@@ -106,7 +125,7 @@ def keep_population(connection: sqlite3.Connection, made_by: str, body: bytes, n
 def erase_events(connection: sqlite3.Connection, keys: Sequence[str]) -> None:
     """Forget what a customer did."""
     for table in ("customer_events", "customer_states"):
-        connection.execute(f"DELETE FROM {table} WHERE customer_key IN ({_marks(keys)})", keys)  # noqa: S608
+        connection.execute(f"DELETE FROM {table} WHERE customer_key IN ({marks(keys)})", keys)  # noqa: S608
 
 
 def has_old_customer_events(connection: sqlite3.Connection, before: datetime) -> bool:
@@ -131,7 +150,3 @@ def erase_old_customer_events(connection: sqlite3.Connection, before: datetime, 
 def events_of_person(connection: sqlite3.Connection, keys: Sequence[str]) -> list[Mapping[str, object]]:
     """What a customer did, readable."""
     return list(bodies_of(connection, keys))
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -15,12 +15,13 @@ from bandit.context import Context
 from bandit.errors import UnusableEvents
 from bandit.profile.context_fields import fields_made, value_in_field
 from bandit.profile.events import Event
-from bandit.profile.features import FEATURES, features_of
+from bandit.profile.features import FEATURES, Feature, features_of
 from bandit.profile.population import Population, population_of
 from bandit.profile.state import State, state_after_all
 from bandit.profile.state_sums import sums_of
 from bandit.profile.sums import microseconds
 from service.customer_events import (
+    Reported,
     add_event,
     bodies_of,
     find_population,
@@ -30,6 +31,8 @@ from service.customer_events import (
     require_profile,
 )
 from service.customer_keys import read_customer_keys
+from service.kept_models import UNASKED, Kept, keep, kept_as, latest
+from service.live_columns import LiveColumns, Person, live_columns
 from service.store import Log, Store
 
 AHEAD = timedelta(minutes=5)
@@ -38,10 +41,17 @@ AHEAD = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class ReportedEvent:
-    """An event with the id by which it is known when it is reported again."""
+    """An event with the id by which it is known when it is reported again.
+
+    Attributes:
+        event_id: its id.
+        event: what it says.
+        timed: whether the reporter gave its time.
+    """
 
     event_id: str
     event: Event
+    timed: bool = True
 
 
 class LiveProfile:
@@ -56,16 +66,21 @@ class LiveProfile:
     """
 
     def __init__(self, store: Store, log: Log) -> None:
-        self._store, self._spec = store, require_profile(log.campaign)
+        self._store, self._campaign, self._spec = store, log.campaign, require_profile(log.campaign)
         self._made_by = self._spec.sums_hash
         self._fields = {item.name: item for item in log.campaign.declared.fields}
-        self._made = fields_made(list(self._fields.values()), self._spec, FEATURES)
         self._population = lru_cache(maxsize=1)(Population.from_json)
+        self._columns_of = lru_cache(maxsize=1)(self._made_columns)
+
+    @property
+    def known_types(self) -> frozenset[str]:
+        """Types of events that mean something under the campaign's `[profile]`."""
+        return frozenset(self._spec.role_by_type)
 
     def record(
         self, connection: sqlite3.Connection, customer_id: str, reported: Sequence[ReportedEvent], now: datetime
-    ) -> list[bool]:
-        """Count a customer's events, inside the caller's transaction; says of each whether it was new.
+    ) -> list[Reported]:
+        """Count a customer's events, inside the caller's transaction; says what became of each.
 
         Raises:
             UnusableEvents: for an event in the future; nothing is counted then.
@@ -81,10 +96,10 @@ class LiveProfile:
         kept = find_state(connection, keys, self._made_by)
         state = State.from_json(kept) if kept is not None else self._remade(connection, keys, customer_id)
         news = [
-            add_event(connection, keys, known.generation, one.event_id, one.event.at, _body(one), now)
+            add_event(connection, keys, known.generation, one.event_id, one.event.at, _body(one), now, timed=one.timed)
             for one in reported
         ]
-        fresh = [one.event for one, is_new in zip(reported, news, strict=True) if is_new]
+        fresh = [one.event for one, became in zip(reported, news, strict=True) if became is Reported.ACCEPTED]
         if fresh or (kept is None and state):
             state = state_after_all(state, fresh, self._spec)
             keep_state(connection, keys, known.generation, self._made_by, state.to_json())
@@ -98,13 +113,21 @@ class LiveProfile:
             context: what the caller knows; it is not overruled.
             at: features use the events before it.
         """
-        wanted = {name: feature for name, feature in self._made.items() if name not in context.values}
+        columns, made = self._columns()
+        wanted = {name: feature for name, feature in made.items() if name not in context.values}
         state = self._state(customer_id, at) if wanted else None
         if state is None:
             return context
-        features = features_of(state, at, self._spec, self.population(at), customer_id=customer_id)
-        found = {name: value_in_field(self._fields[name], features[feature]) for name, feature in wanted.items()}
+        drawn_to = partial(features_of, state, at, self._spec, customer_id=customer_id)
+        features = drawn_to(self.population(at))
+        person = Person(features, context.values, lambda: self._events_before(customer_id, at), at, drawn_to)
+        known: dict[str, Feature] = {**features, **columns.of(person, set(wanted.values()))}
+        found = {name: value_in_field(self._fields[name], known.get(feature)) for name, feature in wanted.items()}
         return Context({**context.values, **{name: value for name, value in found.items() if value is not None}})
+
+    def keep(self, connection: sqlite3.Connection, kind: str, kept: Kept, now: datetime) -> bool:
+        """How segments or numbers are made from now on, inside the caller's transaction; says whether that is new."""
+        return keep(connection, self._campaign.id, self._made_by, kind, kept, now)
 
     def population(self, at: datetime) -> Population:
         """What customers with few events are drawn towards: what was kept, else one that knows nothing."""
@@ -117,6 +140,16 @@ class LiveProfile:
     def keep_population(self, connection: sqlite3.Connection, population: Population, now: datetime) -> None:
         """What customers are drawn towards from now on, inside the caller's transaction."""
         keep_population(connection, self._made_by, population.to_json(), now)
+
+    def _columns(self) -> tuple[LiveColumns, dict[str, str]]:
+        """What is made beside features, and the column behind each field; read again when something else was loaded."""
+        found = latest(self._store.reader(), self._campaign.id, self._made_by)
+        return self._columns_of(tuple(sorted(found.items())))
+
+    def _made_columns(self, numbers: tuple[tuple[str, int], ...]) -> tuple[LiveColumns, dict[str, str]]:
+        kept = {kind: kept_as(self._store.reader(), number) for kind, number in numbers}
+        columns = live_columns(self._campaign, self._spec, UNASKED | kept)
+        return columns, fields_made(list(self._fields.values()), self._spec, [*FEATURES, *columns.names])
 
     def _state(self, customer_id: str, at: datetime) -> State | None:
         reader, keys = self._store.reader(), self._store.customer_keys.of(customer_id)
@@ -131,9 +164,19 @@ class LiveProfile:
         self, connection: sqlite3.Connection, keys: Sequence[str], customer_id: str, before: datetime | None = None
     ) -> State | None:
         """The sums of the kept events; None where there are none."""
-        events = [event_in(body, customer_id) for body in bodies_of(connection, keys)]
-        counted = [event for event in events if before is None or event.at < before]
+        counted = _events(connection, keys, customer_id, before)
         return state_after_all(None, counted, self._spec) if counted else None
+
+    def _events_before(self, customer_id: str, at: datetime) -> list[Event]:
+        return _events(self._store.reader(), self._store.customer_keys.of(customer_id), customer_id, at)
+
+
+def _events(
+    connection: sqlite3.Connection, keys: Sequence[str], customer_id: str, before: datetime | None
+) -> list[Event]:
+    """A customer's kept events before a time; all of them where none is given."""
+    events = [event_in(body, customer_id) for body in bodies_of(connection, keys)]
+    return [event for event in events if before is None or event.at < before]
 
 
 def event_in(body: Mapping[str, Any], customer_id: str) -> Event:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -16,6 +16,8 @@ import pandas as pd
 
 from bandit.profile.events import COLUMNS, Event
 from bandit.profile.population import Population
+from service.customer_events import Reported
+from service.kept_models import KEPT, RULES, Kept
 from service.live_profile import LiveProfile, ReportedEvent
 from service.store import Log, Store
 
@@ -25,10 +27,17 @@ AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """How many events were new, and how many were there already."""
+    """What a running service goes on from.
+
+    Attributes:
+        accepted: events that were new.
+        duplicate: events that were there already.
+        kept: by kind, how live contexts get segments and numbers from now on: `how`, `model_id` and `made_at`.
+    """
 
     accepted: int
     duplicate: int
+    kept: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 def load_events(
@@ -38,8 +47,9 @@ def load_events(
     population: Population,
     now: datetime,
     advance: Callable[[int], None] = lambda _: None,
+    kept: Mapping[str, Kept] | None = None,
 ) -> Loaded:
-    """Take in customers' events as if they had been reported one by one, and what they are drawn towards.
+    """Take in customers' events as if they had been reported one by one, and what their contexts are made with.
 
     An event is known by what it says, so that the same table a second time adds nothing. A run that was killed may be
     started again.
@@ -51,6 +61,7 @@ def load_events(
         population: fitted on all of them.
         now: events after it are refused.
         advance: told how many more customers are done.
+        kept: how live contexts get segments and numbers from now on, by kind; None leaves it as it is.
 
     Raises:
         UnusableEvents: if the campaign has no `[profile]`: a service would make nothing of events.
@@ -61,8 +72,40 @@ def load_events(
         news = store.write(partial(_recorded, profile, some, now))
         n_all, n_new = n_all + len(news), n_new + sum(news)
         advance(len(some))
-    store.write(lambda connection: profile.keep_population(connection, population, now))
-    return Loaded(n_new, n_all - n_new)
+    store.write(partial(_made_with, profile, population, kept or {}, now))
+    said = {
+        kind: {"how": one.how, "model_id": one.model_id, "made_at": one.made_at and one.made_at.isoformat()}
+        for kind, one in (kept or {}).items()
+    }
+    return Loaded(n_new, n_all - n_new, said)
+
+
+def loaded_text(loaded: Loaded, path: str) -> str:
+    """What was loaded, for people."""
+    lines = [f"{loaded.accepted:,} events are new in {path}, {loaded.duplicate:,} were there already."]
+    for kind, one in loaded.kept.items():
+        how = (
+            f"those of {one['model_id']}"
+            if one["how"] == KEPT
+            else "by the campaign's rules"
+            if one["how"] == RULES
+            else "none"
+        )
+        lines.append(f"{kind} of live contexts from now on: {how}.")
+    return "\n".join(lines)
+
+
+def _made_with(
+    profile: LiveProfile,
+    population: Population,
+    kept: Mapping[str, Kept],
+    now: datetime,
+    connection: sqlite3.Connection,
+) -> None:
+    """Swapped together, after all events: no decision sees half of it."""
+    profile.keep_population(connection, population, now)
+    for kind, one in kept.items():
+        profile.keep(connection, kind, one, now)
 
 
 def _recorded(
@@ -71,7 +114,8 @@ def _recorded(
     now: datetime,
     connection: sqlite3.Connection,
 ) -> list[bool]:
-    return [new for name, reported in customers for new in profile.record(connection, name, reported, now)]
+    every = (became for name, reported in customers for became in profile.record(connection, name, reported, now))
+    return [became is Reported.ACCEPTED for became in every]
 
 
 def _reported(customer_id: str, rows: pd.DataFrame) -> list[ReportedEvent]:

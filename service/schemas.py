@@ -162,6 +162,11 @@ class Explanation(BaseModel):
     """Why a decision was made, computed again from the snapshot that it names."""
 
     note: str | None = Field(description="Why there are no estimates, where there are none.")
+    cost: float | None = Field(
+        default=None,
+        description="What the customer's recent messages take off the estimate of each arm that sends something; null where "
+        "the campaign does not ask.",
+    )
     dimensions: list[DimensionExplanation]
 
 
@@ -198,6 +203,9 @@ class DecisionReceipt(DecisionAnswer):
     context: dict[str, Known]
     exposures: dict[str, dict[str, dict[str, float]]] = Field(
         description="Days since the customer last got an arm (recency) and times within the window (frequency), as used."
+    )
+    recent_sends: int | None = Field(
+        description="Messages the customer had got lately, as counted for what they cost; null where the campaign does not ask."
     )
     excluded: dict[str, list[str]] = Field(
         description="Arms by dimension that were out of this decision: by the caller, by the hour, or not among the "

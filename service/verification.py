@@ -22,6 +22,7 @@ from evaluation.propensity_honesty import inverse_propensity_test
 from evaluation.sample_ratio import group_ratio_e_value
 from evaluation.verify import Check, Recomputation, verify_rows
 from policies.registry import group_policies
+from service.caps_check import check_caps
 from service.customer_keys import OLD_KEY_IN_USE, rotations
 from service.engines import served_by
 from service.erasure import expiries
@@ -129,19 +130,20 @@ def _verify_log(store: Store, log: Log, watch: Watch) -> tuple[list[Check], Audi
     readable.n_checked = by_row["pmf"].n_checked + readable.n_failed
     snapshots = check_snapshots(reader, log)
     rows = passing.log(reports_of(store, log))
+    caps = [check_caps(reader, log, lambda log_id: store.log(log_id).campaign)] if campaign.has_caps else []
     statistical = [_sample_ratio(rows), _honesty(rows)]
-    return [readable, *by_row.values(), check_rewards(reader, log), snapshots, *statistical], rows
+    return [readable, *by_row.values(), check_rewards(reader, log), snapshots, *caps, *statistical], rows
 
 
 def _earlier_sends(store: Store, log: Log) -> Callable[[LoggedDecision], Sequence[EarlierSend] | None]:
     """What the log held of a row's customer; None where rows of that time were erased, or bear another key, since."""
-    reader, spec = store.reader(), log.campaign.wear_out
+    reader, span = store.reader(), log.campaign.looks_back
     # A row from before an expiry has lost its past as well, while it waits to be erased itself.
     breaks = [(_EVER, moment) for moment in expiries(reader)]
     breaks += [(moment, moment + OLD_KEY_IN_USE) for moment in rotations(reader)]
 
     def earlier(row: LoggedDecision) -> Sequence[EarlierSend] | None:
-        if spec and any(row.decided_at - spec.window < last and first <= row.decided_at for first, last in breaks):
+        if span and any(row.decided_at - span < last and first <= row.decided_at for first, last in breaks):
             return None
         return sends_before(store, log, row)
 

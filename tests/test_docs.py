@@ -93,16 +93,18 @@ def test_the_wheel_holds_the_five_packages_typed_and_no_tests(tmp_path):
         "simulate",
         "erasing",
         "send_slots",
+        "silence",
         "profile",
         "profile_models",
         "segments",
         "headlines",
         "rendering",
         "products",
+        "recent_sends",
     ],
 )
-def test_every_benchmark_runs(script):
-    command = [sys.executable, str(ROOT / "benchmarks" / f"{script}.py"), "--smoke"]
+def test_every_benchmark_runs(script, forks):
+    command = [str(forks / "python"), str(ROOT / "benchmarks" / f"{script}.py"), "--smoke"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr
     assert "ok" in done.stdout

@@ -69,7 +69,7 @@ def test_the_next_decision_knows_what_was_reported_and_the_row_keeps_it(live):
     before = live.decide("d0")["context"]
     assert before["days_since_login"] is None
     assert live.tell(login("e1", live.now - timedelta(days=3)), buys("e2", live.now - timedelta(days=1), 40)) == {
-        "accepted": 2, "duplicate": 0,
+        "accepted": 2, "duplicate": 0, "conflict": 0, "unknown_type": 0,
     }  # fmt: skip
     live.now += timedelta(days=1)
     known = live.decide("d1")["context"]
@@ -117,10 +117,12 @@ def test_batches_know_the_same(live):
 
 def test_an_event_reported_twice_counts_once_even_across_a_change_of_the_key(live):
     live.tell(buys("e1", live.now - timedelta(days=3), 10))
-    assert live.tell(buys("e1", live.now - timedelta(days=3), 10), buys("e1", live.now, 99))["duplicate"] == 2
+    told = live.tell(buys("e1", live.now - timedelta(days=3), 10), buys("e1", live.now, 99))
+    assert (told["duplicate"], told["conflict"]) == (1, 1)
     live.store.write(lambda connection: rotate_key(connection, live.now))
     live.store.reload_keys()
-    assert live.tell(buys("e1", live.now, 10), buys("e2", live.now, 5)) == {"accepted": 1, "duplicate": 1}
+    told = live.tell(buys("e1", live.now - timedelta(days=3), 10), buys("e2", live.now, 5))
+    assert (told["accepted"], told["duplicate"], told["conflict"]) == (1, 1, 0)
     live.now += timedelta(days=1)
     assert live.decide("d1")["context"]["spent"] == 15.0
 
@@ -236,3 +238,32 @@ def test_a_retired_key_takes_its_events_out_of_newer_sums(live):
     live.store.reload_keys()
     live.now = later
     assert live.decide("d2")["context"]["spent"] == 5.0
+
+
+def test_an_id_with_other_contents_is_a_conflict_that_is_named_and_changes_nothing(live):
+    first = buys("e1", live.now - timedelta(days=1), 40)
+    told = live.tell(first, buys("e1", live.now - timedelta(days=1), 41), first)
+    assert (told["accepted"], told["duplicate"], told["conflict"]) == (1, 1, 1)
+    assert "e1" in told["notes"][0]
+    assert live.tell(buys("e1", live.now - timedelta(days=2), 40))["conflict"] == 1
+    assert live.decide("d1")["context"]["spent"] == 40.0
+    assert live.count("customer_events") == 1
+
+
+def test_a_repetition_without_a_time_is_no_conflict_but_one_of_another_type_is(live):
+    live.tell({"event_id": "e1", "type": "login"})
+    live.now += timedelta(minutes=3)
+    assert live.tell({"event_id": "e1", "type": "login"})["duplicate"] == 1
+    assert live.tell({"event_id": "e1", "type": "share"})["conflict"] == 1
+    zoned = {"event_id": "e2", "type": "login", "at": "2026-11-20T09:00:00+01:00"}
+    assert live.tell(zoned)["accepted"] == 1
+    assert live.tell({**zoned, "at": "2026-11-20T08:00:00Z"})["duplicate"] == 1
+
+
+def test_an_unknown_type_is_kept_named_and_answered_with_the_known_ones(live):
+    told = live.tell(*({"event_id": f"e{k}", "type": f"odd{k}"} for k in range(40)), login("e99", live.now))
+    assert (told["accepted"], told["unknown_type"]) == (41, 40)
+    assert "odd0" in told["notes"][0]
+    assert "and 10 more" in told["notes"][0]
+    assert "email_click" in told["notes"][0]
+    assert live.count("customer_events") == 41

@@ -122,7 +122,7 @@ def test_loading_a_table_twice_adds_nothing_and_needs_a_profile(cli, folder, wor
     cli.run("init", "--data", "data", "--customers", 5)
     command = ["profile", "data/events.csv", "--at", AT, "--load", "live.db", "--json"]
     first, again = (json.loads(cli.run(*command))["loaded"] for _ in range(2))
-    assert first == {"accepted": again["duplicate"], "duplicate": 0}
+    assert (first["accepted"], first["duplicate"]) == (again["duplicate"], 0)
     assert again["accepted"] == 0
     (folder / "bare.toml").write_text(worlds.toml(worlds.document()), encoding="utf-8")
     assert "has no [profile] table" in refused(*command, "--campaign", "bare.toml")

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import click
 
+from bandit.profile.context_fields import protected_features
 from service.checked_campaign import checked_campaign
 from service.commands.options import answer, at_option, campaign_option, json_option, now_or
 from service.commands.profile_models import ModelsAsked, models_options, with_models
 from service.commands.profile_segments import SegmentsAsked, segment_options, with_segments
 from service.commands.profile_tables import TablesAsked, table_options
+from service.kept_models import MODELS, SEGMENTS
+from service.profile_loading import loaded_text
 from service.profiling import contexts_of, profiled, write_contexts
 from service.table_writer import require_writable
 
@@ -48,12 +51,13 @@ def profile(
     read, moment = checked_campaign(campaign), now_or(at)
     tables.refuse_unloadable(read)
     found = profiled(events, read, moment)
-    protected = [field.name for field in read.schema.fields if field.protected]
-    segmented = with_segments(found.features, found.spec.segments, segments, protected)
-    modelled = with_models(segmented.table, found.events, moment, found.spec, models)
+    protected = protected_features(read.schema.fields, found.spec)
+    known = tables.known(found.features)
+    segmented = with_segments(known, found.spec.segments, segments, protected).of(found.features)
+    modelled = with_models(segmented.table, found.events, moment, found.spec, models, protected)
     contexts, fields = contexts_of(modelled.table, read, found.spec)
     written = tables.written(modelled.table, contexts)
-    loaded = tables.loaded(campaign, found, moment)
+    loaded = tables.loaded(campaign, found, moment, {SEGMENTS: segmented.kept, MODELS: modelled.kept})
     n_customers = write_contexts(out, written)
     document = {
         "out": str(out),
@@ -68,6 +72,6 @@ def profile(
     }
     said = [str(found.quality), str(fields), segmented.text, modelled.text]
     if loaded:
-        said.append(f"{loaded.accepted:,} events are new in {tables.load}, {loaded.duplicate:,} were there already.")
+        said.append(loaded_text(loaded, str(tables.load)))
     said.append(f"{n_customers:,} customers at {moment.isoformat()}, {len(written.columns)} columns in {out}.")
     answer(document, "\n".join(filter(None, said)), as_json=as_json)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from bandit.errors import BrokenSnapshot, UnusableEvents
 from bandit.profile.spec import ProfileSpec
 from service.commands.bundle import in_one_piece
 from service.commands.options import draw_to, note, require_folder, require_picture
+from service.kept_models import KEPT, NONE, NOTHING, Kept
 from service.table_writer import replacing
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from bandit.profile.customer_models import CustomerModels
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-NONE: Final = "none"
 MADE: Final = "made"
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -75,11 +75,13 @@ class Modelled:
         table: the table with the numbers' columns after its own; as it was where there are none.
         document: what is to be said of them, for machines.
         text: the same for people.
+        kept: how live contexts get theirs, if this is loaded.
     """
 
     table: pd.DataFrame
     document: Mapping[str, object]
     text: str
+    kept: Kept = NOTHING
 
 
 models_options = in_one_piece("models", ModelsAsked, OPTIONS)
@@ -87,7 +89,12 @@ models_options = in_one_piece("models", ModelsAsked, OPTIONS)
 
 
 def with_models(
-    table: pd.DataFrame, events: pd.DataFrame, at: datetime, profile: ProfileSpec, asked: ModelsAsked
+    table: pd.DataFrame,
+    events: pd.DataFrame,
+    at: datetime,
+    profile: ProfileSpec,
+    asked: ModelsAsked,
+    protected: Collection[str] = (),
 ) -> Modelled:
     """Customers with their numbers, and what is to be said of these.
 
@@ -97,9 +104,10 @@ def with_models(
         at: the time of the table; later events are not looked at.
         profile: of the campaign.
         asked: on the command line.
+        protected: features that models must not look at.
 
     Raises:
-        UnusableEvents: if there are no events, or no customer as asked for.
+        UnusableEvents: if there are no events, no customer as asked for, or the models of the file look at what they must not.
         BrokenSnapshot: for a file that holds no models.
     """
     if asked.models == NONE:
@@ -108,16 +116,17 @@ def with_models(
     from bandit.profile.history import History  # noqa: PLC0415
     from service.models_report import explained_document, explained_text, models_document, models_text  # noqa: PLC0415
 
-    history = History(events, profile, profile.models).before(at)
+    history = History(events, profile, profile.models, frozenset(protected)).before(at)
     models = _models(history, at, asked)
-    features, spending = history.features_at(at), spending_at(history.purchases, history.born, at)
+    features, spending = models.features_at(history, at), spending_at(history.purchases, history.born, at)
     numbers = models.numbers_of(features, spending)
     _draw(models, asked.calibration)
     document, text = models_document(models), models_text(models)
     if asked.explain:
         document |= {"explained": explained_document(models, features, spending, asked.explain)}
         text += "\n\n" + explained_text(models, features, spending, asked.explain)
-    return Modelled(table.join(numbers), document, text)
+    kept = Kept(KEPT, models.text().encode(), models.made_at)
+    return Modelled(table.join(numbers), document, text, kept)
 
 
 def _models(history: Any, at: datetime, asked: ModelsAsked) -> CustomerModels:  # noqa: ANN401 - a History, loaded late
@@ -136,6 +145,7 @@ def _models(history: Any, at: datetime, asked: ModelsAsked) -> CustomerModels:  
     except (BrokenSnapshot, UnicodeDecodeError) as error:
         raise BrokenSnapshot(f"{asked.models}: {error}") from error
     models.refuse_before(at)
+    models.refuse_features(history.left_out)
     return models
 
 

@@ -13,6 +13,7 @@ from bandit.errors import UnusableLog
 from bandit.profile.segment_spec import SegmentSpec
 from service.commands.bundle import in_one_piece
 from service.commands.options import advancing, require_folder
+from service.kept_models import KEPT, NONE, NOTHING, RULES, Kept
 from service.table import read_rows
 from service.table_writer import replacing
 
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
     from bandit.profile.learned_segments import LearnedSegments
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-RULES: Final = "rules"
 LEARNED: Final = "learned"
-NONE: Final = "none"
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 OPTIONS = (
@@ -68,11 +67,18 @@ class Segmented:
         table: the table with the columns of segments after its own; without them where there are none.
         document: what is to be said of them, for machines.
         text: the same for people.
+        kept: how live contexts get theirs, if this is loaded.
     """
 
     table: pd.DataFrame
     document: Mapping[str, object]
     text: str
+    kept: Kept = NOTHING
+
+    def of(self, features: pd.DataFrame) -> Segmented:
+        """The same with nothing but features beside the columns of segments."""
+        made = [name for name in self.table.columns if name.startswith("segment")]
+        return replace(self, table=features.join(self.table[made]))
 
 
 segment_options = in_one_piece("segments", SegmentsAsked, OPTIONS)
@@ -88,10 +94,10 @@ def with_segments(
         table: features, one row a customer, index customer_id.
         spec: of the campaign.
         asked: on the command line.
-        protected: context fields that may not decide who gets what; segments are not made of them.
+        protected: features that may not decide who gets what; segments are not made of them.
 
     Raises:
-        UnusableLog: if a rule asks for a protected field, or the table or a file cannot be used.
+        UnusableLog: if a rule or a file asks for a protected feature, or the table or a file cannot be used.
     """
     if asked.segments == NONE:
         return Segmented(table, {}, "")
@@ -100,7 +106,7 @@ def with_segments(
     elif asked.segments == LEARNED:
         found = _learned(table, spec, asked, protected)
     else:
-        found = _assigned(table, asked)
+        found = _assigned(table, asked, protected)
     return _with_moves(found, asked)
 
 
@@ -116,7 +122,7 @@ def _by_rules(table: pd.DataFrame, spec: SegmentSpec, protected: Collection[str]
         )
     made = rule_segments(table, spec)
     counts = {name: int((made["segment"] == name).sum()) for name in spec.names}
-    return Segmented(table.join(made), rules_document(counts), rules_text(counts))
+    return Segmented(table.join(made), rules_document(counts), rules_text(counts), Kept(RULES))
 
 
 def _learned(table: pd.DataFrame, spec: SegmentSpec, asked: SegmentsAsked, protected: Collection[str]) -> Segmented:
@@ -133,17 +139,24 @@ def _learned(table: pd.DataFrame, spec: SegmentSpec, asked: SegmentsAsked, prote
     data = search.segments.to_json()
     with replacing(asked.segments_out) as draft:
         draft.write_bytes(data)
-    return Segmented(table.join(search.segments.assign(table)), document, text)
+    return Segmented(table.join(search.segments.assign(table)), document, text, Kept(KEPT, data))
 
 
-def _assigned(table: pd.DataFrame, asked: SegmentsAsked) -> Segmented:
+def _assigned(table: pd.DataFrame, asked: SegmentsAsked, protected: Collection[str]) -> Segmented:
     from bandit.profile.segment_drift import segment_drift  # noqa: PLC0415
     from service.segment_report import drift_document, drift_text  # noqa: PLC0415
 
     segments = frozen_segments(Path(asked.segments))
+    forbidden = [name for name in segments.space.names if name in protected]
+    if forbidden:
+        raise UnusableLog(
+            f"{asked.segments}: these segments look at {', '.join(forbidden)}, which [context] declares as protected. Learn "
+            "segments anew with --segments learned; they leave it out then."
+        )
     made = segments.assign(table)
     drift = segment_drift(segments, table, made["segment"])
-    return Segmented(table.join(made), drift_document(drift, asked.segments), drift_text(drift, asked.segments))
+    document, text = drift_document(drift, asked.segments), drift_text(drift, asked.segments)
+    return Segmented(table.join(made), document, text, Kept(KEPT, segments.to_json()))
 
 
 def _with_moves(found: Segmented, asked: SegmentsAsked) -> Segmented:

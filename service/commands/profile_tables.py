@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from bandit.campaign import Campaign
 from service.commands.bundle import in_one_piece
 from service.commands.options import advancing, opened
 from service.customer_events import require_profile
+from service.kept_models import Kept
 from service.profile_loading import Loaded, load_events
 from service.profiling import Profiled, with_customers
 
@@ -36,15 +38,22 @@ class TablesAsked:
         made = features if self.everything else contexts
         return with_customers(made, self.customers) if self.customers else made
 
-    def loaded(self, campaign: Path, found: Profiled, at: datetime) -> Loaded | None:
-        """The events as a running service would have been told them; None where nobody asked."""
+    def known(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Features with what else is known of these customers, for segments to be made of."""
+        if self.customers is None:
+            return features
+        joined = with_customers(features, self.customers).reindex(features.index)
+        return joined[[name for name in joined.columns if not name.startswith("segment")]]
+
+    def loaded(self, campaign: Path, found: Profiled, at: datetime, kept: Mapping[str, Kept]) -> Loaded | None:
+        """The events as a running service would have been told them, and how its contexts are made; None where nobody asked."""
         if self.load is None:
             return None
         with (
             opened(self.load, campaign, at) as (store, log),
             advancing(len(found.features), "loading") as advance,
         ):
-            return load_events(store, log, found.events, found.population, at, advance)
+            return load_events(store, log, found.events, found.population, at, advance, kept)
 
     def check(self) -> None:
         """Nothing to refuse before the campaign is known; see `refuse_unloadable`."""
@@ -66,7 +75,8 @@ OPTIONS = (
     ),
     click.option(
         "--load", type=click.Path(path_type=Path, dir_okay=False), metavar="DB",
-        help="Take the events into this database too, so that a service goes on from them; a second time adds nothing.",
+        help="Take the events into this database too, so that a service goes on from them, with these segments and models; "
+        "a second time adds nothing.",
     ),
 )  # fmt: skip
 table_options = in_one_piece("tables", TablesAsked, OPTIONS)

@@ -60,6 +60,7 @@ def document_of(found: Verification) -> dict[str, object]:
     """The verification as JSON."""
     checks = [
         {"check": c.name, "means": c.means, "n_checked": c.n_checked, "n_failed": c.n_failed, "failures": c.failures}
+        | ({"notes": c.notes} if c.notes else {})
         for c in found.checks
     ]
     document: dict[str, object] = {"passed": found.passed, "n_rows": found.n_rows, "checks": checks}
@@ -76,7 +77,7 @@ def text_of(found: Verification) -> str:
     for check in found.checks:
         verdict = "ok" if check.passed else f"{check.n_failed} FAILED"
         lines.append(f"  {check.name:<13} {check.n_checked:>8}  {verdict:<10} {check.means}")
-        lines += [f"      {failure}" for failure in check.failures]
+        lines += [f"      {line}" for line in [*check.failures, *check.notes]]
     for log_id, audits in found.audits.items():
         lines += [f"Statistics of log {log_id}:", audits_text(audits)]
     return "\n".join([f"Verified {found.n_rows} decisions.", *lines, _end(found)])

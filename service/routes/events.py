@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from bandit.engine import check_ids
 from bandit.errors import UnusableEvents
-from service.customer_events import require_profile
+from service.customer_events import Reported, require_profile
 from service.routes.decisions import JSON, PREFIX
 from service.schemas import LONGEST_ID, documented, problems, read
 from service.serving import Serving
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MOST = 1000
 """Events of one request."""
+MOST_NAMED = 30
 
 
 class EventRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -71,10 +72,13 @@ class EventsBody(BaseModel):
 
 
 class EventsAnswer(BaseModel):
-    """How many were counted."""
+    """What became of the events."""
 
-    accepted: int
-    duplicate: int = Field(description="Events that were reported before, by their ids.")
+    accepted: int = Field(description="Events that were new; they count.")
+    duplicate: int = Field(description="Events that were reported before, by their ids, and said the same.")
+    conflict: int = Field(description="Events whose id was reported before with other contents, which stay.")
+    unknown_type: int = Field(description="Events of a type that [profile.events] does not name; they are kept.")
+    notes: list[str] = Field(default=[], description="What to do, where there were conflicts or unknown types.")
 
 
 _decoder = msgspec.json.Decoder(EventsRequest)
@@ -107,11 +111,11 @@ def _record(serving: Serving) -> Callable[[str, Request], Awaitable[Response]]:
         now = serving.clock()
         profile, reported = await run_in_threadpool(_prepared, serving, customer_id, body, now)
 
-        def operation(connection: sqlite3.Connection) -> list[bool]:
+        def operation(connection: sqlite3.Connection) -> list[Reported]:
             return profile.record(connection, customer_id, reported, now)
 
-        news = await serving.store.writer.submit(operation, asyncio.get_running_loop())
-        answer: dict[str, Any] = {"accepted": sum(news), "duplicate": len(news) - sum(news)}
+        became = await serving.store.writer.submit(operation, asyncio.get_running_loop())
+        answer = _answer(reported, became, profile.known_types)
         return Response(msgspec.json.encode(answer), media_type=JSON)
 
     return record
@@ -131,6 +135,33 @@ def _prepared(
                 f"an event_id has {len(one.event_id)} characters, need 1 to {LONGEST_ID}: a repeated report is known by it."
             )
         cells = msgspec.structs.asdict(one)
-        event_id, at = cells.pop("event_id"), time_of(cells.pop("at"), what="at") or now
-        reported.append(ReportedEvent(event_id, Event(customer_id, at, **cells)))
+        event_id, at = cells.pop("event_id"), time_of(cells.pop("at"), what="at")
+        reported.append(ReportedEvent(event_id, Event(customer_id, at or now, **cells), timed=at is not None))
     return serving.live_profile, reported
+
+
+def _answer(
+    reported: Sequence[ReportedEvent], became: Sequence[Reported], known: Collection[str]
+) -> dict[str, int | list[str]]:
+    """How many of what, and what to do about those that are not as they should be."""
+    conflicts = [one.event_id for one, what in zip(reported, became, strict=True) if what is Reported.CONFLICT]
+    unknown = [one.event.type for one in reported if one.event.type not in known]
+    notes = []
+    if conflicts:
+        notes.append(
+            f"reported before with other contents, which stay: {_named(conflicts)}. An event_id is of one event: give a "
+            "correction an id of its own."
+        )
+    if unknown:
+        notes.append(
+            f"of a type without a meaning: {_named(unknown)}. Such events are kept and count as activity, for nothing else. "
+            f"Known are {_named(sorted(known))}; correct the type, or name it under [profile.events]."
+        )
+    n = {word.value: sum(one is word for one in became) for word in Reported}
+    return {**n, "unknown_type": len(unknown), **({"notes": notes} if notes else {})}
+
+
+def _named(texts: Sequence[str]) -> str:
+    different = [text[:80] for text in dict.fromkeys(texts)]
+    more = f" and {len(different) - MOST_NAMED} more" if len(different) > MOST_NAMED else ""
+    return ", ".join(different[:MOST_NAMED]) + more
