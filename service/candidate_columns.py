@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import isnan
 from typing import Final
 
 import pyarrow as pa
@@ -41,6 +42,8 @@ def candidates_in(batch: pa.RecordBatch, names: Sequence[str]) -> list[Candidate
     >>> batch = pa.RecordBatch.from_pydict({"candidates.product": ["tea|cup", ""], "candidates.offer": [["x"], None]})
     >>> candidates_in(batch, ["product", "offer"])
     [{'product': ['tea', 'cup'], 'offer': ['x']}, {}]
+    >>> candidates_in(pa.RecordBatch.from_pydict({"candidates.product": [0, None, 7]}), ["product"])
+    [{'product': ['0']}, {}, {'product': ['7']}]
     """
     columns = {name: [_ids(cell) for cell in batch[f"{PREFIX}{name}"].to_pylist()] for name in names}
     return [{name: ids[row] for name, ids in columns.items() if ids[row]} for row in range(batch.num_rows)]
@@ -57,5 +60,12 @@ def fault_of(candidates: Candidates, dimensions: Sequence[Dimension]) -> str:
 
 def _ids(cell: object) -> list[str]:
     if isinstance(cell, list):
-        return [str(one).strip() for one in cell if one is not None and str(one).strip()]
-    return [one.strip() for one in str(cell or "").split(BETWEEN) if one.strip()]
+        return [_text(one).strip() for one in cell if _text(one).strip()]
+    return [one.strip() for one in _text(cell).split(BETWEEN) if one.strip()]
+
+
+def _text(cell: object) -> str:
+    """An id as the campaign has it: pandas makes 7.0 of a 7 beside empty cells."""
+    if cell is None or (isinstance(cell, float) and isnan(cell)):
+        return ""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)

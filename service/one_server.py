@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
@@ -59,10 +58,17 @@ class OneServer:
             self._file = -1
 
     def _taken(self) -> bool:
-        with suppress(BlockingIOError):
+        try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        return False
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            os.close(self._file)
+            raise click.UsageError(
+                f"{self._path} cannot be locked ({error}), so a second server of this database would not be noticed. Keep the "
+                "database on a disk of this machine: SQLite needs its locks too."
+            ) from error
+        return True
 
     def _taken_within(self, wait: timedelta) -> bool:
         ends = time.monotonic() + wait.total_seconds()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -87,3 +89,41 @@ def test_serve_refuses_and_touches_nothing_while_other_commands_work_beside(tmp_
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     with pytest.raises(click.UsageError, match="cannot be opened"):
         OneServer(tmp_path / "nowhere" / "manyarm.db", "x")
+
+
+def test_a_disk_without_locks_is_said_and_nothing_is_served(db, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("service.one_server.fcntl.flock", refuse)
+    with pytest.raises(click.UsageError, match=r"cannot be locked .*No locks available"):
+        OneServer(db, "x")
+
+
+def test_nobody_can_connect_to_a_server_that_waits_for_its_database(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "campaign.toml").write_text(sample_text("referral-contest"), encoding="utf-8")
+    tried: list[int] = []
+
+    def connect(_seconds):
+        with socket.socket() as caller:
+            tried.append(caller.connect_ex(("127.0.0.1", port)))
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with OneServer(tmp_path / "manyarm.db", "first"):
+        monkeypatch.setattr("service.one_server.time.sleep", connect)
+        refused = CliRunner().invoke(main, ["serve", "--port", str(port), "--wait", "0.1"])
+    assert refused.exit_code == 2
+    assert tried
+    assert set(tried) == {errno.ECONNREFUSED}
+
+
+def test_an_address_that_is_taken_is_said_before_the_database_is_touched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "campaign.toml").write_text(sample_text("referral-contest"), encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = CliRunner().invoke(main, ["serve", "--port", str(taken.getsockname()[1])])
+    assert (refused.exit_code, "cannot listen on 127.0.0.1" in refused.output) == (2, True)
+    assert [one.name for one in tmp_path.iterdir()] == ["campaign.toml"]

@@ -56,12 +56,13 @@ def serve(
     rules = rules_of(settings, host)
     patience = timedelta(seconds=wait)
     with (
-        _listening(host, port, patience) as listener,
+        _bound(host, port, patience) as listener,
         OneServer(db, f"http://{host}:{listener.getsockname()[1]}", patience) as only,
         opened(db, campaign, say=_log.warning) as (store, log),
     ):
         if not rules.is_local:
             _require_a_key(store, host, db)
+        _listen(listener)
         serving = Serving(store, log, settings=settings)
         app = create_app(serving, train_every=pause_of(log.campaign, learn_every), rules=rules)
         port = listener.getsockname()[1]
@@ -94,15 +95,31 @@ def _require_a_key(store: Store, host: str, db: Path) -> None:
         )
 
 
-def _listening(host: str, port: int, wait: timedelta) -> socket.socket:
-    """The address, taken before anything else is touched."""
-    ends, family = time.monotonic() + wait.total_seconds(), socket.AF_INET6 if ":" in host else socket.AF_INET
+def _bound(host: str, port: int, wait: timedelta) -> socket.socket:
+    """The address, taken before anything else is touched; nobody can connect before the database is ours."""
+    ends = time.monotonic() + wait.total_seconds()
     while True:
+        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         try:
-            return socket.create_server((host, port), family=family)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
         except OSError as error:
+            listener.close()
             if time.monotonic() >= ends:
-                raise click.UsageError(
-                    f"cannot listen on {host}:{port} ({error}). Name another --port or --host."
-                ) from error
+                raise _not_free(host, port, error) from error
+        else:
+            return listener
         time.sleep(PAUSE_SECONDS)
+
+
+def _listen(listener: socket.socket) -> None:
+    """From here on others can connect; an address that two took at the same moment is told apart here."""
+    try:
+        listener.listen()
+    except OSError as error:
+        host, port = listener.getsockname()[:2]
+        raise _not_free(host, port, error) from error
+
+
+def _not_free(host: str, port: int, error: OSError) -> click.UsageError:
+    return click.UsageError(f"cannot listen on {host}:{port} ({error}). Name another --port or --host.")

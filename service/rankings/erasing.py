@@ -67,8 +67,9 @@ class RankingRetention:
         """
         if self._keep is None or (self._last is not None and now - self._last < PAUSE):
             return 0
-        self._last = now
-        return erase_old_rankings(self._store, self._campaign, self._keep, now, is_wanted=is_wanted)
+        erased = erase_old_rankings(self._store, self._campaign, self._keep, now, is_wanted=is_wanted)
+        self._last = now  # after it, so that what a full disk stopped is tried again soon
+        return erased
 
 
 def erase_old_rankings(
