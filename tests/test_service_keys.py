@@ -294,7 +294,7 @@ def served(run, worlds, tmp_path, monkeypatch):
     visits = []
 
     class Server:
-        def __init__(self, app, serving):
+        def __init__(self, app, serving, leaving):
             self.app = app
 
         def run(self, sockets):

@@ -183,14 +183,17 @@ def test_the_random_policy_follows_the_rules(ruled):
 
 
 def test_rules_that_leave_nothing_are_named(worlds):
+    keen = {"days": [0, 7]}
     dead_end = worlds.campaign(
+        context={"days": {"kind": "numeric", "range": [0, 200]}},
         dimension=[
-            worlds.dimension("subject", "plain", "champion"),
-            worlds.dimension("cta", {"id": "join", "requires": {"subject": ["plain"]}}),
-        ]
+            worlds.dimension("subject", {"id": "plain", "when": keen}, "champion"),
+            worlds.dimension("cta", {"id": "join", "when": keen}, {"id": "go", "requires": {"subject": ["plain"]}}),
+        ],
     )
-    with pytest.raises(ImpossibleWorld, match="no arm of dimension 'cta'"):
-        RandomPolicy(dead_end).pmf([{}])
+    RandomPolicy(dead_end).pmf([{"days": 3.0}])
+    with pytest.raises(ImpossibleWorld, match=r"no whole choice for .*'days': 30.0"):
+        RandomPolicy(dead_end).pmf([{"days": 30.0}])
 
 
 def test_more_kinds_of_customers_than_are_remembered_are_no_trouble(worlds):
