@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -13,18 +13,23 @@ from bandit.campaign import Campaign
 from bandit.errors import CapReached, EngineError
 from bandit.fatigue import Sent, free_from
 from bandit.reward import State
+from bandit.send_slots import LONGEST_HORIZON
 from service.decisions_table import Row, insert_decisions
-from service.rows import DECIDED, DecidedValues
+from service.rows import DECIDED, DecidedValues, stamp
 
-MOST = 1000
-"""Of one customer's messages the latest so many are looked at."""
+_AHEAD = LONGEST_HORIZON + timedelta(days=2)
+"""No message is planned further ahead of its decision: the longest of send slots, and a night of quiet hours."""
 _LOG, _ID, _KEY, _DECIDED_AT, _SEND_AT = (
     DECIDED.index(name) for name in ("log_id", "decision_id", "customer_key", "decided_at", "send_at")
 )
 _ARMS = DECIDED.index("arms")
-_SENDS = f"""SELECT log_id, arms, coalesce(sent_at, send_at, decided_at), campaign FROM decisions JOIN logs USING (log_id)
-WHERE customer_key = ? AND (campaign = ? OR ?) AND state NOT IN ('{State.VOID}', '{State.EXPIRED}')
-ORDER BY decided_at DESC LIMIT {MOST}"""  # noqa: S608 - built from constants
+_SENT = f"""SELECT log_id, arms, coalesce(sent_at, send_at, decided_at) AS at, campaign
+FROM decisions JOIN logs USING (log_id)
+WHERE customer_key = :key AND (campaign = :campaign OR :everywhere) AND state NOT IN ('{State.VOID}', '{State.EXPIRED}')"""  # noqa: S608
+# Of decisions from so long ago only those that were reported as sent late can count. The `+` keeps SQLite from looking for
+# them in the index of decisions by time, where everything that the customer ever got would be read.
+_SENDS = f"""{_SENT} AND at > :since AND decided_at > :planned
+UNION ALL {_SENT} AND sent_at > :since AND +decided_at <= :planned"""
 _arms = msgspec.json.Decoder(tuple[str, ...])
 
 CampaignOf = Callable[[int], Campaign]
@@ -47,6 +52,8 @@ class Caps:
     def __init__(self, connection: sqlite3.Connection, campaign: Campaign, campaign_of: CampaignOf) -> None:
         self._connection, self._campaign, self._campaign_of = connection, campaign, campaign_of
         self._caps = campaign.limits.caps if campaign.limits else ()
+        self._everywhere = any(cap.all_campaigns for cap in self._caps)
+        self._longest = max((cap.within for cap in self._caps), default=timedelta(0))
         self._waiting: dict[str, list[Sent]] = defaultdict(list)
         self._ids: set[str] = set()
 
@@ -59,16 +66,24 @@ class Caps:
         message = message_of(self._campaign, row[_ARMS], moment, is_own=True)
         if message is None:
             return None
-        free = free_from(self._caps, message, [*self._stored(key), *self._waiting[key]])
+        free = free_from(self._caps, message, [*self._stored(key, moment), *self._waiting[key]])
         if free > moment:
             return CapReached(_said(row[_ID], moment, free))
         self._waiting[key].append(message)
         self._ids.add(row[_ID])
         return None
 
-    def _stored(self, key: str) -> list[Sent]:
-        everywhere = any(cap.all_campaigns for cap in self._caps)
-        rows = self._connection.execute(_SENDS, (key, self._campaign.id, everywhere)).fetchall()
+    def _stored(self, key: str, moment: datetime) -> list[Sent]:
+        """The messages that may stand in the way of one at a time: those before the longest stretch do not."""
+        since = moment - self._longest
+        asked = {
+            "key": key,
+            "campaign": self._campaign.id,
+            "everywhere": self._everywhere,
+            "since": stamp(since),
+            "planned": stamp(since - _AHEAD),
+        }
+        rows = self._connection.execute(_SENDS, asked).fetchall()
         found = [
             message_of(
                 self._campaign_of(log_id), arms, datetime.fromisoformat(at), is_own=campaign == self._campaign.id

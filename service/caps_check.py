@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_right, insort
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
@@ -15,13 +16,13 @@ from bandit.campaign import Campaign
 from bandit.fatigue import Cap, Sent, breaks
 from bandit.reward import State
 from evaluation.verify import Check
-from service.caps import MOST, message_of
+from service.caps import message_of
 from service.store import Log
 
-_MESSAGES = f"""SELECT customer_key, seq, decision_id, log_id, campaign, arms, decided_at, coalesce(send_at, decided_at), sent_at
+_MESSAGES = f"""SELECT customer_key, seq, decision_id, log_id, campaign, arms, coalesce(send_at, decided_at), sent_at
 FROM decisions JOIN logs USING (log_id) WHERE (campaign = ? OR ?) AND state NOT IN ('{State.VOID}', '{State.EXPIRED}')
 AND customer_key IN (SELECT customer_key FROM decisions WHERE log_id = ?) ORDER BY customer_key, seq"""  # noqa: S608
-_Row = tuple[str, int, str, int, str, str, str, str, str | None]
+_Row = tuple[str, int, str, int, str, str, str, str | None]
 
 
 class _Message(NamedTuple):
@@ -29,7 +30,6 @@ class _Message(NamedTuple):
 
     Attributes:
         seq, decision_id, log_id: of its row.
-        decided_at: of its decision.
         first, last: the earlier and the later of when it was to go out and when it did.
         planned: when it was to go out.
     """
@@ -37,7 +37,6 @@ class _Message(NamedTuple):
     seq: int
     decision_id: str
     log_id: int
-    decided_at: str
     first: Sent
     last: Sent
     planned: Sent
@@ -65,7 +64,7 @@ def check_caps(connection: sqlite3.Connection, log: Log, campaign_of: Callable[[
 
 
 def _messages(rows: Iterator[_Row], log: Log, campaign_of: Callable[[int], Campaign]) -> Iterator[_Message]:
-    for _, seq, decision_id, log_id, campaign, arms, decided_at, send_at, sent_at in rows:
+    for _, seq, decision_id, log_id, campaign, arms, send_at, sent_at in rows:
         try:
             own, moment = campaign == log.campaign.id, datetime.fromisoformat(send_at).astimezone(UTC)
             planned = message_of(campaign_of(log_id), arms, moment, is_own=own)
@@ -74,20 +73,31 @@ def _messages(rows: Iterator[_Row], log: Log, campaign_of: Callable[[int], Campa
             continue  # the row checks name it
         if planned is not None:
             first, last = sorted((planned, planned._replace(at=went_at)), key=lambda one: one.at)
-            yield _Message(seq, decision_id, log_id, decided_at, first, last, planned)
+            yield _Message(seq, decision_id, log_id, first, last, planned)
 
 
 def _check_customer(check: Check, log: Log, caps: Sequence[Cap], messages: Sequence[_Message]) -> None:
-    for place, one in enumerate(messages):
-        if one.log_id != log.log_id:
-            continue
-        check.n_checked += 1
-        # Of one customer's messages the writer looks at the latest so many.
-        before = sorted(messages[:place], key=lambda earlier: earlier.decided_at)[-MOST:]
-        broken = [cap for cap in caps if breaks(cap, one.planned, [(other.first, other.last) for other in before])]
-        for cap in broken[:1]:
-            through = f" through {cap.channel}" if cap.channel else ""
-            check.fail(
-                f"row {one.seq}, decision {one.decision_id[:60]}: at {one.planned.at.isoformat()} its customer gets more than "
-                f"{cap.most}{through} within {cap.within}"
-            )
+    longest = max((cap.within for cap in caps), default=timedelta(0))
+    before: list[_Message] = []
+    for one in messages:
+        if one.log_id == log.log_id:
+            # One that went out before the longest stretch is in nobody's way; a customer may have got many.
+            near = before[bisect_right(before, one.planned.at - longest, key=_went_at) :]
+            _check_message(check, caps, one, [(other.first, other.last) for other in near])
+        insort(before, one, key=_went_at)
+
+
+def _check_message(check: Check, caps: Sequence[Cap], one: _Message, others: Sequence[tuple[Sent, Sent]]) -> None:
+    check.n_checked += 1
+    broken = [cap for cap in caps if breaks(cap, one.planned, others)]
+    for cap in broken[:1]:
+        through = f" through {cap.channel}" if cap.channel else ""
+        check.fail(
+            f"row {one.seq}, decision {one.decision_id[:60]}: at {one.planned.at.isoformat()} its customer gets more than "
+            f"{cap.most}{through} within {cap.within}"
+        )
+
+
+def _went_at(message: _Message) -> datetime:
+    """The latest that it may have gone out."""
+    return message.last.at

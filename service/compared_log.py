@@ -37,6 +37,7 @@ class ComparedLog:
         layout: dimensions and arms.
         metric: what `rewards` are: the reward, or 1 where an outcome of that type happened.
         rewards: shape (n,).
+        rewarded: shape (n,), whether outcomes were worth anything, where recent messages cost something; else None.
         reward_range: least and largest that a send can have; None where nobody says.
         groups: shape (n,); all "random" where the log knows no groups.
         customers: shape (n,), a number for each customer.
@@ -53,6 +54,7 @@ class ComparedLog:
     layout: Layout
     metric: str
     rewards: FloatArray
+    rewarded: BoolArray | None
     reward_range: tuple[float, float] | None
     groups: NDArray[np.object_]
     customers: IntArray
@@ -106,6 +108,7 @@ def from_store(store: Store, log: Log, metric: str, by: str, watch: Watch = iter
         read,
         metric=metric,
         rewards=read.rewards if metric == REWARD else types[metric],
+        rewarded=read.rewarded if metric == REWARD else None,
         reward_range=campaign.reward.bounds if metric == REWARD else (0.0, 1.0),
         happened=types,
         shares={group.value: share for group, share in campaign.groups.shares.items()},
@@ -196,6 +199,8 @@ def _joined(
             "has passed, and let `manyarm learn` close it."
         )
     rewards = np.concatenate([b.rewards if metric == REWARD else _numbers(b.targets[metric], metric) for b in batches])
+    costs = metric == REWARD and any(batch.may_cost for batch in batches)
+    rewarded = np.concatenate([batch.rewarded for batch in batches]) if costs else None
     picks = np.concatenate([batch.picks for batch in batches])
     n_dimensions = len(batches[0].layout.dimensions)
     pmfs = (
@@ -205,9 +210,8 @@ def _joined(
     )
     segments = np.concatenate([_texts(batch.context[by]) for batch in batches]) if by else None
     groups, customers, known = _who(batches, len(rewards), window)
-    return ComparedLog(
-        batches[0].layout, metric, rewards, reward_range, groups, customers, known, picks, pmfs, segments=segments
-    )
+    parts = (rewards, rewarded, reward_range, groups, customers, known, picks, pmfs)
+    return ComparedLog(batches[0].layout, metric, *parts, segments=segments)
 
 
 def _numbers(values: NDArray[np.generic], metric: str) -> FloatArray:

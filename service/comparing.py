@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -170,7 +171,8 @@ def _group_rows(log: ComparedLog, pair: tuple[Group, Group], guardrails: Sequenc
     shares = [log.shares.get(group.value, 0.0) for group in pair]
     share = shares[0] / sum(shares) if all(shares) else None
     happened = {name: log.happened[name][either] for name in guardrails}
-    rows = GroupRows(log.of(pair[0])[either], log.customers[either], log.rewards[either], share, happened)
+    rewarded = None if log.rewarded is None else log.rewarded[either]
+    rows = GroupRows(log.of(pair[0])[either], log.customers[either], log.rewards[either], share, happened, rewarded)
     return either, rows
 
 
@@ -193,10 +195,11 @@ def _arm_rows(log: ComparedLog, reward_range: tuple[float, float] | None) -> tup
     known, customers, rewards = before[log.known[drawn]], log.customers[drawn], log.rewards[drawn]
     seen = float(log.rewards.min()), float(log.rewards.max())
     scale = reward_range or (seen if seen[0] < seen[1] else (seen[0], seen[0] + 1.0))
-    return tuple(
-        ArmRows.of(pmf[drawn], log.picks[drawn, d], rewards, customers=customers, known=known, reward_range=scale)
-        for d, pmf in enumerate(log.pmfs)
-    ), ""
+    rewarded = None if log.rewarded is None else log.rewarded[drawn]
+    rows_of = partial(
+        ArmRows.of, rewards=rewards, customers=customers, known=known, reward_range=scale, rewarded=rewarded
+    )
+    return tuple(rows_of(pmf[drawn], log.picks[drawn, d]) for d, pmf in enumerate(log.pmfs)), ""
 
 
 def _by_segment(

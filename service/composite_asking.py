@@ -95,7 +95,7 @@ class CompositeAsking:
         rows = others(read(f"reward model {fold + 1}"), fold, N_FOLDS)
         return trained(rows, campaign, REGRESSION, self.scale)
 
-    def _decider(self, snapshot: str) -> Joint:
+    def _decider(self, snapshot: str) -> JointPolicy:
         campaign = self.log.campaign
         if not snapshot:
             return JointPolicy(campaign, group_policies(campaign)[Group.RANDOM])

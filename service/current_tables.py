@@ -34,6 +34,7 @@ NAMES = (
     "m027_add_recent_sends_to_decisions",
     "m028_create_erased_rankings",
     "m029_load_product_candidates_in_slices",
+    "m030_add_n_missed_to_ranking_snapshots",
 )
 """Every migration of service/migrations, in its order; a test holds the two together."""
 

@@ -139,12 +139,18 @@ def erase_old_customer_events(connection: sqlite3.Connection, before: datetime, 
 
     Sums are made again from what is left, when somebody asks.
     """
-    query = "SELECT customer_key, event_id FROM customer_events WHERE received_at < ? ORDER BY received_at LIMIT ?"
+    query = "SELECT customer_key, event_id, generation FROM customer_events WHERE received_at < ? ORDER BY received_at LIMIT ?"
     old = connection.execute(query, (stamp(before), most)).fetchall()
     connection.executemany(
-        "DELETE FROM customer_states WHERE customer_key = ?", [(key,) for key in {key for key, _ in old}]
+        "DELETE FROM customer_states WHERE customer_key = ?", [(key,) for key in {key for key, _, _ in old}]
     )
-    connection.executemany("DELETE FROM customer_events WHERE customer_key = ? AND event_id = ?", old)
+    if old:
+        # Sums under a newer key may hold these events too, and whose they are cannot be told from the older key.
+        earliest = min(generation for _, _, generation in old)
+        connection.execute("DELETE FROM customer_states WHERE generation > ?", (earliest,))
+    connection.executemany(
+        "DELETE FROM customer_events WHERE customer_key = ? AND event_id = ?", [(key, one) for key, one, _ in old]
+    )
 
 
 def events_of_person(connection: sqlite3.Connection, keys: Sequence[str]) -> list[Mapping[str, object]]:

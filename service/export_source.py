@@ -21,7 +21,7 @@ from bandit.group import Group
 from bandit.log import RECENT_SENDS
 from bandit.reward import State
 from evaluation.log_batch import Layout, LogBatch, Sends
-from service.dead_ends_out import with_dead_ends_out
+from service.dead_ends_out import fields_asked, with_dead_ends_out
 from service.foreign_log import number_in
 from service.log_source import (
     AT_ONCE,
@@ -33,6 +33,7 @@ from service.log_source import (
     offered_in,
     with_one_reward,
 )
+from service.outcome_worths import with_worths
 from service.table import Cells, arms_in, columns_in, context_of, read_rows, time_of
 
 EXCLUDED = "excluded"
@@ -125,8 +126,9 @@ class ExportSource:
         return replace(self, learned=decision_ids, dropped=Counter())
 
     def without_context(self) -> ExportSource:
-        """For questions that need none: its columns are most of the file."""
-        return replace(self, names=(), dropped=Counter())
+        """For questions that need none: its columns are most of the file. What says which arms lead nowhere stays."""
+        asked = fields_asked(self.declared)
+        return replace(self, names=tuple(name for name in self.names if name in asked), dropped=Counter())
 
     def _columns(self) -> list[str]:
         per_dimension = [f"{kind}.{name}" for name in self.layout.dimensions for kind in ("arm", "propensity", "pmf")]
@@ -196,6 +198,7 @@ class ExportSource:
             excluded=excluded,
             recent_sends=_counts(table[RECENT_SENDS].to_pylist()) if self.says_recent else None,
         )
+        batch = with_worths(batch, self.declared) if self.declared else batch
         return with_dead_ends_out(batch, self.declared)
 
 

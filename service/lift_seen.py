@@ -44,15 +44,25 @@ class DailyLooks:
         customers: shape (n,), a number for each customer.
         rewards: shape (n,), as the log has them.
         known: shape (n_days,), never falling: how many of the first sends have matured.
+        worths: shape (n,), what the outcomes were worth, where recent messages cost something; else None.
     """
 
     treated: BoolArray
     customers: IntArray
     rewards: FloatArray
     known: IntArray
+    worths: FloatArray | None = None
 
     @classmethod
-    def of(cls, treated: BoolArray, customers: IntArray, rewards: FloatArray, due_days: FloatArray) -> DailyLooks:
+    def of(
+        cls,
+        treated: BoolArray,
+        customers: IntArray,
+        rewards: FloatArray,
+        due_days: FloatArray,
+        *,
+        worths: FloatArray | None = None,
+    ) -> DailyLooks:
         """Looks once a day, until the last window has closed.
 
         Args:
@@ -60,11 +70,13 @@ class DailyLooks:
             customers: shape (n,), a number for each customer.
             rewards: shape (n,).
             due_days: shape (n,), days from the campaign's first send until the reward is final.
+            worths: shape (n,), what the outcomes were worth; None where recent messages cost nothing.
         """
         # A send that matures late holds up those after it: what is looked at is a beginning of the campaign.
         due = np.maximum.accumulate(due_days)
         days = np.arange(1, int(np.ceil(due.max(initial=0.0))) + 1)
-        return cls(treated, customers, rewards, np.searchsorted(due, days, side="right").astype(np.int64))
+        known = np.searchsorted(due, days, side="right").astype(np.int64)
+        return cls(treated, customers, rewards, known, worths)
 
     def looks(self) -> tuple[IntArray, IntArray]:
         """Rows of each look that sees anything new, and its day; the same shape (n_looks,)."""
@@ -95,11 +107,13 @@ def always_valid(
     except UnusableLog:
         return FirstDays()
 
+    rewarded = None if looks.worths is None else looks.worths != 0.0
+
     def bounds(n_looks: int) -> ConfidenceSequence | None:
         try:
             return group_sequence(
                 sends, looks.rewards, confidence_level,
-                reward_range=reward_range, planned=planned, looks=rows[:n_looks],
+                reward_range=reward_range, planned=planned, looks=rows[:n_looks], rewarded=rewarded,
             )  # fmt: skip
         except UnusableLog:
             return None
@@ -128,7 +142,8 @@ def naive(looks: DailyLooks, level: float = 0.05) -> FirstDays:
     FirstDays(better=2, worse=None)
     """
     rows, days = looks.looks()
-    earned = (looks.rewards > 0.0).astype(np.float64)
+    worths = looks.rewards if looks.worths is None else looks.worths
+    earned = (worths > 0.0).astype(np.float64)
     n_treated = np.cumsum(looks.treated)[rows - 1]
     won_treated, won = np.cumsum(earned * looks.treated)[rows - 1], np.cumsum(earned)[rows - 1]
     z = np.array([_z(*one) for one in zip(won_treated, n_treated, won - won_treated, rows - n_treated, strict=True)])

@@ -117,7 +117,11 @@ class LiveColumns:
             return {}
         population = self.models.population
         features = person.features if population is None else person.drawn_to(population)
-        return {**numbers_of_customer(self.models, wanted, features, person.events(), person.at, self.spec)}
+        events = person.events()
+        # Retention may have taken them since the features were made.
+        if not events:
+            return {}
+        return {**numbers_of_customer(self.models, wanted, features, events, person.at, self.spec)}
 
 
 def live_columns(campaign: Campaign, spec: ProfileSpec, kept: Mapping[str, Kept]) -> LiveColumns:

@@ -23,6 +23,7 @@ from evaluation.log_batch import Layout, LogBatch
 from service.dead_ends_out import with_dead_ends_out
 from service.erased_sums import read_sums
 from service.foreign_log import ForeignLog, number_in
+from service.outcome_worths import with_worths
 from service.outcomes_table import iterate_matured
 from service.store import Log, Store
 
@@ -210,7 +211,7 @@ def batch_of(block: Sequence[LoggedDecision], campaign: Campaign, number: int) -
         excluded=excluded,
         recent_sends=[row.recent_sends for row in block],
     )
-    return with_dead_ends_out(batch, campaign)
+    return with_dead_ends_out(with_worths(batch, campaign), campaign)
 
 
 def left_out(group: str, state: str, reward: float | None, groups: frozenset[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,7 +35,21 @@ def worth_behind(campaign: Campaign, choice: Mapping[str, str], reward: float, r
 
 def worths_behind(batch: LogBatch, campaign: Campaign) -> FloatArray:
     """The same of all rows of a batch of the campaign, shape (n,)."""
-    if campaign.reward.recent_send is None or batch.recent_sends is None:
+    spec = campaign.reward.recent_send
+    if spec is None or batch.recent_sends is None:
         return batch.rewards
-    rows = zip(batch.picks.tolist(), batch.rewards.tolist(), batch.recent_sends, strict=True)
-    return np.array([worth_behind(campaign, campaign.choice_of(picks), *row) for picks, *row in rows])
+    counts = np.array([count or 0 for count in batch.recent_sends], dtype=np.float64)
+    if campaign.silent is not None:
+        counts[batch.picks[:, -1] == campaign.dimensions[-1].index_of(campaign.silent)] = 0.0
+    worths = batch.rewards + spec.cost * counts
+    known = np.unique((0.0, *campaign.reward.worths, *campaign.reward.worth_bounds))
+    nearest = known[np.abs(worths[:, None] - known).argmin(axis=1)]
+    is_close = (counts > 0.0) & np.isclose(worths, nearest, rtol=_CLOSE, atol=_CLOSE)
+    return np.where(is_close, nearest, worths)
+
+
+def with_worths(batch: LogBatch, campaign: Campaign) -> LogBatch:
+    """The rows with what their outcomes were worth, where recent messages cost something."""
+    if campaign.reward.recent_send is None or batch.recent_sends is None:
+        return batch
+    return replace(batch, worths=worths_behind(batch, campaign))

@@ -10,7 +10,7 @@ from bandit.campaign import Campaign
 from bandit.errors import BrokenSnapshot, UnusableLog
 from bandit.group import Group
 from evaluation.gate import Gate, Ruling
-from evaluation.joint_pmf import Joint, JointPolicy
+from evaluation.joint_pmf import JointPolicy
 from evaluation.log_batch import LogBatch
 from evaluation.pairwise_gain import PairwiseGain, gain_in
 from policies.registry import group_policies
@@ -48,7 +48,7 @@ def _some(unseen: StoreSource) -> Iterator[LogBatch]:
         yield batch.only(generator.random(len(batch)) < MOST_ROWS / n_rows)
 
 
-def _decider(unseen: StoreSource, name: str) -> Joint:
+def _decider(unseen: StoreSource, name: str) -> JointPolicy:
     campaign: Campaign = unseen.log.campaign
     if not name:
         return JointPolicy(campaign, group_policies(campaign)[Group.RANDOM])

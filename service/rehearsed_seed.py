@@ -53,7 +53,7 @@ class GroupEarned:
         n_sends: of the group.
         value: exact expected reward of what was chosen.
         above_random: the same minus what the random policy expects of the same customers.
-        rewarded: share with a reward above 0 in the log.
+        rewarded: share whose outcomes were worth more than 0 in the log, whatever recent messages cost.
     """
 
     n_sends: int
@@ -181,7 +181,7 @@ def _seed_run(rehearsal: Rehearsal, played: _Played, seed: int) -> SeedRun:
         float(truth.uniform.mean()),
         float(truth.best.mean()),
         _groups(found),
-        _correlation(found.rewards > 0.0, played.customers, found.groups == Group.LEARNER.value),
+        _correlation(found.earned > 0.0, played.customers, found.groups == Group.LEARNER.value),
         _always_valid(rehearsal, played),
         losses,
         reactions_of(rehearsal.campaign, played.pairs),
@@ -192,7 +192,7 @@ def _seed_run(rehearsal: Rehearsal, played: _Played, seed: int) -> SeedRun:
 
 
 def _groups(found: ReplayedCampaign) -> dict[str, GroupEarned]:
-    truth, earned = found.truth, found.rewards > 0.0
+    truth, earned = found.truth, found.earned > 0.0
     above = truth.values - truth.uniform
     return {
         str(name): GroupEarned(
@@ -232,13 +232,14 @@ def _by_day(day: IntArray, values: FloatArray, n_days: int) -> FloatArray:
 
 def _looks(played: _Played) -> DailyLooks:
     """What somebody sees who compares learner and control every day."""
-    groups = played.campaign.groups
+    campaign, groups = played.campaign, played.campaign.groups
     either = (groups == Group.LEARNER.value) | (groups == Group.CONTROL.value)
     waits = np.concatenate([_days_to_final(*pair) for pair in played.pairs])
-    due = played.campaign.days + waits
+    due = campaign.days + waits
     return DailyLooks.of(
-        (groups == Group.LEARNER.value)[either], played.customers[either], played.campaign.rewards[either], due[either]
-    )
+        (groups == Group.LEARNER.value)[either], played.customers[either], campaign.rewards[either], due[either],
+        worths=campaign.earned[either] if campaign.has_costs else None,
+    )  # fmt: skip
 
 
 def _days_to_final(stage: Stage, found: ReplayedStage) -> FloatArray:

@@ -31,4 +31,5 @@ def batch_of(stage: ReplayedStage) -> LogBatch:
         is_product=np.full(n, len(dimensions) == 1),
         sends=sends,
         recent_sends=stage.recent_sends or None,
+        worths=stage.worths if len(stage.worths) else None,
     )

@@ -48,7 +48,7 @@ class SnapshotTable:
             try:
                 return name, self.load(connection, name)
             except OutdatedSnapshot:
-                continue  # the rows it was trained on are all still there
+                continue  # learning begins again, from the rows that are still there
             except BrokenSnapshot as error:
                 broken = broken or error
         if broken is not None:

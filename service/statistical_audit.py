@@ -16,6 +16,7 @@ from bandit.log import LoggedDecision
 from evaluation.audit import CERTAIN, Audit, AuditVerdict
 from evaluation.audit_log import AuditLog, AuditSettings, Reports
 from evaluation.audits import all_audits
+from service.outcome_worths import worth_behind
 from service.store import Log, Store
 
 AT_ONCE = 10_000
@@ -136,6 +137,7 @@ def _columns(rows: Sequence[LoggedDecision], campaign: Campaign) -> AuditLog:
         rewards=_numbers([row.reward for row in rows]),
         context={field.name: [row.context.get(field.name) for row in rows] for field in campaign.schema.fields},
         reports=Reports(np.empty(0), np.empty(0, dtype=np.bool_)),
+        worths=_worths(rows, campaign),
     )
 
 
@@ -157,6 +159,22 @@ def _joined(campaign: Campaign, parts: Sequence[AuditLog], reports: Reports) -> 
         rewards=np.concatenate([part.rewards for part in parts]),
         context=context,
         reports=reports,
+        worths=None if campaign.reward.recent_send is None else np.concatenate([part.earned for part in parts]),
+    )
+
+
+def _worths(rows: Sequence[LoggedDecision], campaign: Campaign) -> FloatArray | None:
+    if campaign.reward.recent_send is None:
+        return None
+    names = [dimension.name for dimension in campaign.dimensions]
+    return np.array(
+        [
+            nan
+            if row.reward is None
+            else worth_behind(campaign, dict(zip(names, row.arms, strict=True)), row.reward, row.recent_sends)
+            for row in rows
+        ],
+        dtype=np.float64,
     )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from bandit import Context
 from bandit.errors import CapReached
 from bandit.reward import State
+from service.caps import _SENDS
 from service.caps_check import check_caps
 from service.decisions_table import insert_decisions
 from service.outcomes_table import record_not_sent, record_sent
+from service.rows import DECIDED
 from service.simulation import Simulation
 from service.store import Store
 from service.verification import verify_store
@@ -118,6 +120,40 @@ def test_each_message_that_was_put_in_behind_the_writers_back_is_found(worlds, s
     void = put_in[0][0][1], State.VOID.value
     store.write(lambda connection: connection.execute("UPDATE decisions SET state = ?2 WHERE decision_id = ?1", void))
     assert log.checked().n_failed == 2, "what was not sent was in nobody's way"
+
+
+def test_a_message_counts_however_many_choices_of_silence_follow_it(worlds, store, build):
+    log = Log(worlds, store, build(limits={"caps": [{"most": 1, "within": "30d"}]}))
+    made = [log.row("ann", worlds.noon + step * HOUR) for step in range(40)]
+    sent = [row for one, row in made if one.choice["channel"] != "no_send"]
+    silent, due_at = next(row for one, row in made if one.choice["channel"] == "no_send")
+    place = DECIDED.index("decision_id")
+    copies = [(*silent[:place], f"silent-{number}", *silent[place + 1 :]) for number in range(1200)]
+    store.add_decisions([sent[0]])
+    assert set(store.add_each([(copy, due_at) for copy in copies])) == {None}
+    assert {type(error) for error in store.add_each(sent[1:])} == {CapReached}
+    assert log.checked().failures == []
+    store.write(lambda connection: insert_decisions(connection, sent[1:]))
+    assert log.checked().n_failed == len(sent) - 1
+
+
+def test_a_message_that_went_out_long_after_its_decision_is_found_without_reading_all_that_were_decided(
+    worlds, store, build
+):
+    log = Log(worlds, store, build(limits={"caps": [{"most": 1, "within": "2d"}]}))
+    made = [log.row("ann", worlds.noon + step * 60 * DAY) for step in range(12)]
+    (first, early), (_, late) = [one for one in made if one[0].choice["channel"] != "no_send"][:2]
+    store.add_decisions([early])
+    went_at = datetime.fromisoformat(late[0][DECIDED.index("decided_at")]) - DAY
+    report(store, first, went_at, went_at)
+    with pytest.raises(CapReached):
+        store.add_decisions([late])
+    assert log.checked().failures == []
+    names = ("key", "campaign", "everywhere", "since", "planned")
+    plan = store.reader().execute(f"EXPLAIN QUERY PLAN {_SENDS}", dict.fromkeys(names, "")).fetchall()
+    said = " ".join(row[3] for row in plan)
+    assert "decisions_customer (customer_key=? AND decided_at>?)" in said
+    assert "decisions_sent (customer_key=? AND sent_at>?)" in said
 
 
 def test_a_log_of_a_campaign_without_caps_is_not_asked(worlds, store, build):

@@ -180,6 +180,31 @@ def test_old_events_go_with_the_retention_and_sums_are_made_again_of_the_rest(li
     assert live.decide("d1")["context"]["spent"] == 5.0
 
 
+def test_erased_events_leave_no_sums_under_a_newer_key(live):
+    """Of somebody whose report was repeated under it, and of somebody who did something more."""
+    for customer in ("ann", "bob"):
+        live.tell(buys("e1", live.now - timedelta(days=1), 10), customer=customer)
+    live.store.write(lambda connection: rotate_key(connection, live.now))
+    live.store.reload_keys()
+    assert live.tell(buys("e1", live.now - timedelta(days=1), 10))["duplicate"] == 1
+    assert live.count("customer_states") == 2
+    live.now += timedelta(days=40)
+    live.tell(buys("e2", live.now, 5), customer="bob")
+    erase_expired(live.store, live.log, timedelta(days=30), at=live.now, new_id=lambda: "r1")
+    assert live.count("customer_events") == 1
+    live.now += timedelta(hours=1)
+    assert live.decide("d1")["context"]["spent"] is None
+    assert live.decide("d2", customer="bob")["context"]["spent"] == 5.0
+
+
+def test_erasing_events_of_the_newest_key_leaves_the_sums_of_others(live):
+    live.tell(buys("e1", live.now, 10))
+    live.now += timedelta(days=40)
+    live.tell(buys("e1", live.now, 5), customer="bob")
+    erase_expired(live.store, live.log, timedelta(days=30), at=live.now, new_id=lambda: "r1")
+    assert live.count("customer_states") == 1
+
+
 def test_retiring_a_key_takes_what_was_kept_under_it(live):
     live.tell(login("e1", live.now))
     live.store.write(lambda connection: rotate_key(connection, live.now))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +14,9 @@ from bandit.errors import InvalidCampaign, NoEligibleArm
 from service.app import create_app
 from service.commands.verify import document_of, text_of
 from service.engines import engine_for
-from service.log_source import batch_of
+from service.export_source import ExportSource
+from service.log_source import StoreSource, batch_of
+from service.outcomes_table import mature
 from service.serving import Serving
 from service.store import Store
 from service.usual_choice import usual_choices
@@ -156,3 +159,71 @@ def test_a_log_of_an_older_file_with_an_arm_that_is_a_fault_now_can_still_be_ope
     with Store(tmp_path / "old.db") as store:
         (log,) = store.logs()
         assert log.campaign.dimensions[1].arms[0].requires
+
+
+@pytest.fixture(scope="module")
+def exported(cli, worlds, tmp_path_factory):
+    """A log in which sms leads to the subject of old customers alone, and the control group always gets email; its exports."""
+    folder = tmp_path_factory.mktemp("exported")
+    subjects = [{"id": "long", "text": "a rather long subject"}, {"id": "short", "when": {"level": ["old"]}}]
+    campaign = worlds.campaign(
+        context={
+            "level": {"kind": "categorical", "values": ["new", "old"]},
+            "days": {"kind": "numeric", "range": [0, 10]},
+        },
+        groups={"random": 0.3, "control": {"share": 0.4, "choice": {"channel": "email", "subject": "long"}}},
+        channels={"sms": {"longest": {"subject": 8}}},
+        dimension=[worlds.dimension("channel", "email", "sms"), worlds.dimension("subject", *subjects)],
+    )
+    (folder / "campaign.toml").write_text(campaign.toml, encoding="utf-8")
+    with Store(folder / "manyarm.db", salt=worlds.salt, secret=worlds.secret) as store:
+        log = store.open_log(campaign, worlds.noon)
+        engine, contexts = (
+            engine_for(store, log),
+            [Context.of(level=("new", "old")[i % 2], days=3.0) for i in range(80)],
+        )
+        made = [engine.decide(f"c{i}", c, decision_id=f"d{i}", at=worlds.noon) for i, c in enumerate(contexts)]
+        store.add_decisions([store.row_of(decision, log) for decision in made])
+        store.write(lambda c: mature(c, log.log_id, campaign, worlds.noon + timedelta(days=4)))
+    for name in FILES:
+        cli.run("export", "--out", folder / name, "--db", folder / "manyarm.db", "--campaign", folder / "campaign.toml")
+    return folder, campaign
+
+
+FILES = ("log.parquet", "log.csv")
+EVERYBODY = frozenset({"learner", "random", "control"})
+
+
+def offered_channels(source):
+    return [row.tolist() for batch in source.batches() for row in batch.eligible(0)]
+
+
+def test_an_export_has_the_dead_ends_of_the_database_whether_or_not_a_question_looks_at_the_context(exported):
+    folder, campaign = exported
+    with Store(folder / "manyarm.db") as store:
+        stored = offered_channels(StoreSource(store, store.logs()[0], EVERYBODY))
+    assert stored == [[True, False], [True, True]] * 40
+    for name in FILES:
+        source = ExportSource.read(folder / name, EVERYBODY, campaign, ())
+        assert source.without_context().names == ("level",)
+        assert offered_channels(source.without_context()) == offered_channels(source) == stored
+
+
+def test_a_target_is_weighed_alike_in_an_export_and_in_the_database_where_arms_lead_nowhere(cli, exported):
+    folder, _ = exported
+    ours = ["--db", folder / "manyarm.db", "--campaign", folder / "campaign.toml", "--group", "control"]
+    # A new customer cannot get sms, so that this target sends them what control does; an old one can, and the log never did.
+    asked = ["--target", "fixed:channel=sms,subject=long", "--estimators", "snips", *ours]
+    expected = cli.ask(*asked, code=1)
+    with Store(folder / "manyarm.db") as store:
+        levels = [row.context["level"] for row in store.decisions(store.logs()[0]) if row.group == "control"]
+    assert expected["mean_weight"] == pytest.approx(levels.count("new") / len(levels))
+    for name in FILES:
+        assert cli.ask(folder / name, *asked, code=1) == expected
+
+
+def test_an_export_without_a_field_that_rules_ask_for_takes_no_arm_for_a_dead_end(exported):
+    folder, campaign = exported
+    for name in FILES:
+        source = ExportSource.read(folder / name, EVERYBODY, campaign, ())
+        assert offered_channels(replace(source, names=("days",))) == [[True, True]] * 80

@@ -219,6 +219,25 @@ def test_of_very_many_sends_a_random_part_is_weighed(several, monkeypatch):
     assert again.reasons == ruling.reasons
 
 
+def test_thompson_over_several_dimensions_can_be_judged_and_evaluated_by_whole_choices(worlds, cli, tmp_path):
+    running = Running(worlds, tmp_path / "many.db", *more_dimensions(worlds), name="thompson", floor=0.4)
+    running.send(120, 0, good="bad")
+    running.train(1)
+    running.send(400, 2)
+    running.train(3, promoting=False)
+    running.send(250, 4)
+    running.close(5)
+    ruling = judge(running.store, running.log, "s00002", Gate(margin=-1.0))
+    (tmp_path / "campaign.toml").write_text(running.campaign.toml, encoding="utf-8")
+    running.store.close()
+    assert "on 250 sends that neither learned from" in ruling.reasons[0]
+    assert ruling.gain is not None
+    ours = ["--db", tmp_path / "many.db", "--campaign", tmp_path / "campaign.toml"]
+    found = cli.ask("--target", "snapshot:s00002", "--estimators", "order-2", *ours)
+    assert found["n"] == 250
+    assert "order-2" in cli.values(found)
+
+
 def test_a_handful_of_sends_of_several_dimensions_is_said_to_be_too_few(worlds, tmp_path):
     running = Running(worlds, tmp_path / "few.db", *more_dimensions(worlds))
     for day in (0, 2):

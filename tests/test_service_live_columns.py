@@ -235,6 +235,18 @@ def test_segments_that_live_contexts_cannot_have_are_left_out_and_the_log_says_w
     assert [said in record.getMessage() for record in caplog.records] == [True]
 
 
+def test_sums_without_events_behind_them_leave_numbers_out(shop, cli, models):
+    here = shop({"churn_risk": SHAPE, "engagement_score": SHAPE})
+    (here.folder / "models.json").write_text(models.text())
+    here.load(cli, "--models", "models.json")
+    someone = next(iter(here.table))
+    with Store(here.folder / "m.db") as store:
+        store.write(lambda connection: connection.execute("DELETE FROM customer_events"))
+    context = here.decided([someone])[someone]
+    assert context["churn_risk"] is None
+    assert context["engagement_score"] is not None
+
+
 def test_models_that_this_version_cannot_read_leave_numbers_out_and_say_so(shop, cli, models, caplog):
     here = shop({"churn_risk": SHAPE, "engagement_score": SHAPE})
     (here.folder / "models.json").write_text(models.text())

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from bandit.errors import BrokenSnapshot, UnknownDecision, UnusableLog
+from bandit.errors import BrokenSnapshot, OutdatedSnapshot, UnknownDecision, UnusableLog
 from bandit.ranking_request import Action, RankingRequest
+from bandit.snapshot import Snapshot
 from service.app import create_app
 from service.dsjson_source import DsjsonSource
 from service.rankings.dsjson import CONTROL, UNSETTLED, require_dsjson, write_dsjson
@@ -213,6 +214,47 @@ def test_a_ranking_hidden_as_expired_is_noticed(sql, failed):
         f"event number {number + 1} in the order of maturing follows on number {number - 1}"
         in found["rank training"][0]
     )
+
+
+def test_a_damaged_snapshot_is_noticed_when_no_ranking_is_left(path, sql, failed, worlds):
+    with Store(path, salt=worlds.salt, secret=worlds.secret) as store:
+        sql.execute("UPDATE rankings SET state = 'expired' WHERE state IN ('pending', 'deferred')")
+        erase_old_rankings(store, CAMPAIGN, timedelta(0), worlds.noon + timedelta(days=9))
+    assert sql.execute("SELECT count(*) FROM rankings").fetchone() == (0,)
+    assert failed() == {}
+    sql.execute("UPDATE ranking_snapshots SET n_learned = n_learned + 1 WHERE number = 3")
+    assert "do not tell the same counters" in failed()["rank training"][0]
+
+
+def test_learning_that_begins_again_without_what_was_erased_still_verifies(path, sql, failed, worlds, monkeypatch):
+    """As after an update whose snapshots are made otherwise; and so does what goes on from there, while more is erased."""
+    with Store(path, salt=worlds.salt, secret=worlds.secret) as store:
+        later = worlds.noon + timedelta(hours=9)
+        erase_old_rankings(store, CAMPAIGN, timedelta(hours=8, minutes=30), later)
+        before, whole = [one for (one,) in sql.execute("SELECT sha256 FROM ranking_snapshots")], Snapshot.from_bytes
+
+        def read(body, *, sha256):
+            if sha256 in before:
+                raise OutdatedSnapshot("of an earlier version")
+            return whole(body, sha256=sha256)
+
+        monkeypatch.setattr(Snapshot, "from_bytes", read)
+        rankings = Rankings(store, CAMPAIGN, Settings(SHARES))
+        for step in range(3):
+            now = later + step * timedelta(days=1)
+            rankings.train(now)
+            erase_old_rankings(store, CAMPAIGN, timedelta(hours=8, minutes=30) - step * timedelta(hours=1), later)
+            made = [rankings.engine.rank(request(1000 + 30 * step + i), at=now) for i in range(30)]
+            store.write(lambda connection, made=made: [store_ranking(connection, one) for one in made])
+    found = sql.execute("SELECT parent, n_missed FROM ranking_snapshots WHERE number > 3").fetchall()
+    assert [parent for parent, _ in found] == [None, "r00004", "r00005"]
+    assert found[0][1] == found[1][1] == found[2][1] > 0
+    monkeypatch.undo()
+    assert failed() == {}
+    sql.execute("UPDATE ranking_snapshots SET n_missed = 0 WHERE number = 5")
+    assert "snapshot r00005 learned" in failed()["rank training"][0]
+    sql.execute("UPDATE ranking_snapshots SET n_missed = 999 WHERE number = 5")
+    assert "missed 999 events" in failed()["rank training"][0]
 
 
 def test_what_learns_is_counted_once_for_all_snapshots(path):

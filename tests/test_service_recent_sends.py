@@ -20,6 +20,8 @@ from evaluation.joint_pmf import JointPolicy
 from evaluation.retrace import retraced
 from evaluation.snapshot_target import SnapshotTarget
 from policies.registry import group_policies
+from service.compared_log import from_store
+from service.comparing import Wanted, compared
 from service.decided_again import pmfs_by
 from service.engines import engine_for
 from service.export_source import ExportSource
@@ -27,6 +29,7 @@ from service.log_source import StoreSource, batch_of
 from service.outcome_worths import worths_behind
 from service.outcomes_table import record_not_sent, record_outcome
 from service.past_sends import PastSends
+from service.statistical_audit import AuditRows, reports_of
 from service.store import Log, Store
 from service.trainer import Trainer
 from service.verification import verify_store
@@ -103,7 +106,7 @@ def test_messages_of_the_stretch_count_and_nothing_else_does(worlds, store):
     sent = []
     for day in range(12):
         made = decide(worlds, store, log, "ann", day)
-        assert made.recent_sends == min(sum(day - one <= 7 for one in sent), 4)
+        assert made.recent_sends == min(sum(day - one < 7 for one in sent), 4)
         assert store.decision(made.decision_id, log).recent_sends == made.recent_sends
         sent += [day] if sends_something(log, made) else []
     assert 0 < len(sent) < 12
@@ -309,6 +312,30 @@ def test_an_export_says_the_counts_again_and_teaches_what_outcomes_were_worth(le
     worths = [send.reward for send in _exported_sends(folder / name, log.campaign)]
     assert set(worths) == set(worths_behind(read, log.campaign).tolist()) == {0.0, 1.0}
     assert len(worths) == len(own)
+    # Who was rewarded is who clicked, whatever recent messages cost; without the file, what may be cost does not count.
+    clicked_on = worths_behind(own, log.campaign) == 1.0
+    assert 0 < clicked_on.sum() < np.count_nonzero(own.rewards)
+    (bare,) = ExportSource.read(folder / name, groups, None, ()).batches()
+    for batch in (own, read, bare):
+        assert batch.rewarded.tolist() == clicked_on.tolist()
+    assert not bare.only(~clicked_on).rewarded.any()
+
+
+def test_reports_on_our_own_log_count_who_clicked_whatever_recent_messages_cost(learned):
+    store, log, _, _, _ = learned
+    clicked_on = sum(
+        row.reward + COST * row.recent_sends > 0.5 for row in store.decisions(log) if row.arms[-1] != "no_send"
+    )
+    whole = from_store(store, log, "reward", "")
+    assert int(whole.rewarded.sum()) == clicked_on < np.count_nonzero(whole.rewards)
+    assert from_store(store, log, "click", "").rewarded is None
+    (subject, _) = compared(whole, Wanted()).dimensions
+    assert sum(max(pair.contrast.effective_rewards) for pair in subject.pairs) > 0
+    rows = AuditRows(log.campaign)
+    assert sum(1 for _ in rows.watching(store.decisions(log))) == len(whole)
+    audited = rows.log(reports_of(store, log))
+    assert int((audited.earned > 0.0).sum()) == clicked_on
+    assert set(np.unique(audited.earned[~np.isnan(audited.earned)]).tolist()) == {0.0, 1.0}
 
 
 def test_check_says_what_it_costs(worlds, cli, tmp_path):
@@ -317,3 +344,43 @@ def test_check_says_what_it_costs(worlds, cli, tmp_path):
     assert "0.1 for each message of any campaign in the 7 days before one that goes out, 4 of them at most" in cli.run(
         "check", file
     )
+
+
+@pytest.mark.parametrize("wear", [{}, {"wear_out": {"window": "30d"}}])
+@pytest.mark.parametrize(("sooner", "count"), [(timedelta(0), 0), (timedelta(microseconds=1), 1)])
+def test_the_edge_of_the_stretch_is_the_same_over_http_in_a_table_and_to_verify(
+    worlds, serve, cli, tmp_path, wear, sooner, count
+):
+    campaign = worlds.campaign(**document(worlds, quiet=False) | wear)
+    http = serve(campaign)
+    file, users = tmp_path / "campaign.toml", tmp_path / "users.parquet"
+    file.write_text(campaign.toml, encoding="utf-8")
+    for who in ("ann", "bob", "cat", "eve"):
+        http.decide(who, decision_id=f"{who}1")
+    http.wait(days=7)
+    http.now -= sooner
+    http.decide("ann", decision_id="ann2")
+    body = {"decisions": [{"customer_id": "bob", "decision_id": "bob2"}]}
+    assert http.client.post("/v1/decisions/batch", json=body).status_code == 200
+    copy = tmp_path / "copy.db"
+    http.store.reader().execute("VACUUM INTO ?", (str(copy),))
+    pq.write_table(pa.table({"customer_id": ["cat"], "decision_id": ["cat2"]}), users)
+    cli.run(
+        "decide", "--users", users, "--out", tmp_path / "out.parquet", "--at", http.now.isoformat(), "--db", copy,
+        "--campaign", file,
+    )  # fmt: skip
+    with Store(copy) as store:
+        log = store.open_log(campaign, worlds.noon)
+        assert [store.decision(i, log).recent_sends for i in ("ann2", "bob2", "cat2")] == [count] * 3
+        found = verify_store(store)
+        assert found.passed
+        assert {check.name: check.n_checked for check in found.checks}["recent sends"] == 7
+
+
+@pytest.mark.parametrize(("sooner", "count"), [(timedelta(0), 0), (timedelta(microseconds=1), 1)])
+def test_what_waits_to_be_stored_counts_as_long_as_what_is_stored(worlds, store, sooner, count):
+    log = store.open_log(campaign_of(worlds, quiet=False), worlds.noon)
+    engine, past, later = worlds.engine(log.campaign), PastSends(store, log), worlds.noon + 7 * DAY - sooner
+    past.add(engine.decide("ann", Context({}), decision_id="d1", at=worlds.noon, past=[]))
+    made = engine.decide("ann", Context({}), decision_id="d2", at=later, past=past.to("ann", later).sends)
+    assert made.recent_sends == count

@@ -181,3 +181,9 @@ def m029_load_product_candidates_in_slices(db: Database) -> None:
     )
     db.execute("INSERT INTO product_loads SELECT DISTINCT campaign, dimension, 1, 1 FROM product_candidates_at_once")
     db.execute("DROP TABLE product_candidates_at_once")
+
+
+@migrations()
+def m030_add_n_missed_to_ranking_snapshots(db: Database) -> None:
+    """Erased rankings up to its watermark that a snapshot never learned from: they were gone when learning began again."""
+    db.execute("ALTER TABLE ranking_snapshots ADD COLUMN n_missed INTEGER NOT NULL DEFAULT 0")

@@ -25,7 +25,7 @@ from evaluation.verify import RECOMPUTED_TOLERANCE, SUM_TOLERANCE, Check, Proble
 from policies.uniform import Uniform
 from service.rankings.erasing import erased_rankings
 from service.rankings.rows import RANKED, KeptRanking, next_link
-from service.rankings.snapshots import is_kept, load
+from service.rankings.snapshots import is_kept, load, n_erased
 from service.rankings.table import AT_ONCE, campaigns_ranked, iterate_rankings, values_in_time
 from service.rankings.trainer import load_ranking, policy_under
 from service.store import Store
@@ -182,8 +182,8 @@ def _reward_problems(kept: KeptRanking, remaker: _Remaker) -> Iterator[Problem]:
 
 def _check_training(check: Check, connection: sqlite3.Connection, campaign: str) -> None:
     taught = _numbers_taught(check, connection, campaign)
-    query = "SELECT snapshot, n_learned, watermark FROM ranking_snapshots WHERE campaign = ? ORDER BY number"
-    for name, n_learned, watermark in connection.execute(query, (campaign,)).fetchall():
+    query = "SELECT snapshot, n_learned, watermark, n_missed FROM ranking_snapshots WHERE campaign = ? ORDER BY number"
+    for name, n_learned, watermark, n_missed in connection.execute(query, (campaign,)).fetchall():
         check.n_checked += 1
         try:
             snapshot = load(connection, name)
@@ -194,7 +194,9 @@ def _check_training(check: Check, connection: sqlite3.Connection, campaign: str)
             continue
         if (snapshot.n_learned, snapshot.watermark) != (n_learned, watermark):
             check.fail(f"snapshot {name}: its row and its bytes do not tell the same counters")
-        n_rows = bisect_right(taught, snapshot.watermark)
+        if n_missed and not 0 < n_missed <= n_erased(connection, campaign, 0, snapshot.watermark):
+            check.fail(f"snapshot {name} is said to have missed {n_missed} events, and not so many were erased")
+        n_rows = bisect_right(taught, snapshot.watermark) - n_missed
         if n_rows != snapshot.n_learned:
             check.fail(f"snapshot {name} learned {snapshot.n_learned} events, there are {n_rows} up to its watermark")
 

@@ -42,11 +42,30 @@ def add(
     newest: str | None,
     at: datetime,
 ) -> str | None:
-    """Store a snapshot as `SnapshotTable.add` does, and delete some that nobody needs."""
+    """Store a snapshot as `SnapshotTable.add` does, and delete some that nobody needs.
+
+    With it is kept how many rankings it could not learn from any more, for `verify` to count by.
+    """
     name = _TABLE.add(connection, campaign, snapshot, parent=parent, newest=newest, at=at)
     if name is not None:
+        n_missed = _n_missed(connection, campaign, parent, snapshot.watermark)
+        connection.execute("UPDATE ranking_snapshots SET n_missed = ? WHERE snapshot = ?", (n_missed, name))
         _prune(connection, campaign)
     return name
+
+
+def n_erased(connection: sqlite3.Connection, campaign: str, after: int, until: int) -> int:
+    """Rankings that had been learned from and were erased, by their numbers in the order of maturing."""
+    query = "SELECT count(*) FROM erased_rankings WHERE campaign = ? AND matured > ? AND matured <= ? AND taught"
+    (found,) = connection.execute(query, (campaign, after, until)).fetchone()
+    return int(found)
+
+
+def _n_missed(connection: sqlite3.Connection, campaign: str, parent: str | None, watermark: int) -> int:
+    """What its parent missed, and what was erased before it went on from there: usually nothing."""
+    query = "SELECT watermark, n_missed FROM ranking_snapshots WHERE snapshot = ?"
+    after, before = connection.execute(query, (parent,)).fetchone() or (0, 0)
+    return int(before) + n_erased(connection, campaign, after, watermark)
 
 
 def _prune(connection: sqlite3.Connection, campaign: str) -> None:

@@ -200,8 +200,12 @@ def iterate_rankings(
 
 
 def campaigns_ranked(connection: sqlite3.Connection) -> list[str]:
-    """Names of the campaigns that have rankings."""
-    return [name for (name,) in connection.execute("SELECT DISTINCT campaign FROM rankings ORDER BY campaign")]
+    """Names of the campaigns of which anything of rankings is there: rows, what is left of erased ones, or snapshots."""
+    query = (
+        "SELECT campaign FROM rankings UNION SELECT campaign FROM erased_rankings UNION SELECT campaign FROM ranking_snapshots "
+        "ORDER BY campaign"
+    )
+    return [name for (name,) in connection.execute(query)]
 
 
 def _standing(connection: sqlite3.Connection, event_id: str) -> tuple[str, str]:
