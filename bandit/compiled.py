@@ -236,9 +236,9 @@ class CompiledScorer:
         moved[:, 0] += state[:, column]
         return moved
 
-    def scores(self, states: FloatArray, dimension: int) -> FloatArray:
-        """Scores of a dimension's arms for many states at once: (n_states, n_models, 1 + n_arms) to (n_states, n_arms)."""
-        return self.means(states[:, :, self._first[dimension]] + states[:, :, :1])
+    def estimates_in(self, states: FloatArray, dimension: int) -> Estimates:
+        """Estimates of a dimension's arms for many states at once, of shape (n_states, n_models, 1 + n_arms)."""
+        return self.estimates_of(states[:, :, self._first[dimension]] + states[:, :, :1])
 
     def branches(self, states: FloatArray, dimension: int) -> FloatArray:
         """The state after each arm of a dimension, for many states at once, arms in order within each state.

@@ -137,6 +137,10 @@ class Eligibility:
         places = [d for d, one in enumerate(self._dimensions[:dimension]) if one.name in required]
         return sorted({name for arm in arms for name in arm.when}), places
 
+    def asks_of_context(self, dimension: int) -> tuple[str, ...]:
+        """The context fields that have a say in what is eligible in a dimension, dead ends looked at."""
+        return tuple(self._looked_at(dimension)[0])
+
     def _not_excluded(self, dimension: int, excluded: Sequence[Collection[Excluded]]) -> BoolArray:
         """Masks of what callers left of a dimension without rules, shape (n, n_arms)."""
         different = {id(one): one for one in excluded}

@@ -27,7 +27,7 @@ class RecentSendCost:
 
     Args:
         cost: of one of them, in reward units; at least 0.
-        within: for how long a message counts, above 0 and up to 366 days.
+        within: for how long a message counts, above 0 and up to 366 days; one that is exactly so old counts no more.
         most: so many are counted at most, 1 to 1,000, so that the least reward of a decision is known.
         all_campaigns: whether messages of other campaigns in the same store count as well.
 
@@ -69,14 +69,14 @@ class RecentSendCost:
 
         >>> from datetime import UTC
         >>> noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
-        >>> past = [PastSend(noon - timedelta(days=days), {"subject": "plain"}) for days in (0, 1, 6, 8)]
+        >>> past = [PastSend(noon - timedelta(days=days), {"subject": "plain"}) for days in (0, 1, 6, 7)]
         >>> RecentSendCost(0.02, timedelta(days=7)).count([], past, noon)
         2
         """
         silent = [(dimension.name, dimension.silent) for dimension in dimensions if dimension.silent is not None]
         found = 0
         for send in past:
-            if _NOTHING < at - send.at <= self.within:
+            if _NOTHING < at - send.at < self.within:
                 choice = send.choice
                 found += not (silent and any(choice.get(name) == arm for name, arm in silent))
         return min(found, self.most)

@@ -127,7 +127,7 @@ def exposures_of(
     silent = [(dimension.name, dimension.silent) for dimension in dimensions if dimension.silent is not None]
     for send in past:
         age = at - send.at
-        if not _NOTHING < age <= spec.window:
+        if not _NOTHING < age < spec.window:
             continue
         days, choice = age / DAY, send.choice
         if silent and any(choice.get(name) == arm for name, arm in silent):

@@ -7,7 +7,7 @@ What another policy would have earned:
 - `evaluation.ips`, `snips`, `direct`, `doubly_robust`, `slope`, with `evaluation.weight_rules`: file = method.
 - `evaluation.snips_wilson`, `cressie_read`, `poisson_bootstrap`: intervals of them.
 - `evaluation.betting_sequence`, with `bets`: a mean or a policy's value, valid however often somebody looks.
-- `evaluation.pseudo_inverse`, `joint_support`, `joint_pmf`, `composite`: choices of several dimensions.
+- `evaluation.pseudo_inverse`, `joint_support`, `joint_pmf`, `behavior`, `composite`: choices of several dimensions.
 - `evaluation.stage_wise`, `stage_models`: the same, one dimension after another.
 - `evaluation.effective_sample`: Wilson's interval for estimates with weights.
 - `evaluation.gate`, `pairwise_gain`: may a snapshot serve?

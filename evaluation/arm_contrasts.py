@@ -127,7 +127,7 @@ def _by_customer(influence: FloatArray, customers: Numbers) -> tuple[FloatArray,
 
 def _effective(scores: ContrastScores, weights: FloatArray) -> tuple[float, float]:
     """Of each side, the effective sample of the sends that drew it times their weighted share of sends with a reward."""
-    pulls, rewarded = weights * scores.pulls, _rewarded(scores)
+    pulls, rewarded = weights * scores.pulls, scores.rewarded.astype(np.float64)
     first = np.maximum(pulls, 0.0)
     return _effective_side(first, rewarded), _effective_side(first - pulls, rewarded)
 
@@ -135,11 +135,6 @@ def _effective(scores: ContrastScores, weights: FloatArray) -> tuple[float, floa
 def _effective_side(pulls: FloatArray, rewarded: FloatArray) -> float:
     squares = _dot(pulls, pulls)
     return float(pulls.sum()) * _dot(pulls, rewarded) / squares if squares else 0.0
-
-
-def _rewarded(scores: ContrastScores) -> FloatArray:
-    """1 where a send earned anything but 0 reward units; where 0 is no possible reward, all did."""
-    return np.asarray(scores.rewards != -scores.reward_range[0] / scores.width, dtype=np.float64)
 
 
 def _dot(one: FloatArray, other: FloatArray) -> float:

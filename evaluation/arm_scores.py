@@ -36,6 +36,7 @@ class ArmRows:
         customers: shape (n,), a number for each customer.
         known: shape (n,), how many of the first rows had their reward before this one was decided.
         reward_range: least and largest possible reward, in reward units.
+        rewarded: shape (n,), whether the outcomes were worth anything.
 
     Raises:
         UnusableLog: if the arrays have not one entry a send.
@@ -47,9 +48,10 @@ class ArmRows:
     customers: Numbers
     known: Numbers
     reward_range: tuple[float, float]
+    rewarded: BoolArray
 
     def __post_init__(self) -> None:
-        columns = (self.drawn, self.rewards, self.customers, self.known)
+        columns = (self.drawn, self.rewards, self.customers, self.known, self.rewarded)
         if self.pmfs.ndim != 2 or any(column.shape != self.pmfs.shape[:1] for column in columns):
             raise UnusableLog(
                 f"pmfs have shape {self.pmfs.shape}, the columns beside them {[column.shape for column in columns]}. Each send "
@@ -66,6 +68,7 @@ class ArmRows:
         customers: ArrayLike | None = None,
         known: ArrayLike | None = None,
         reward_range: tuple[float, float] = (0.0, 1.0),
+        rewarded: ArrayLike | None = None,
     ) -> ArmRows:
         """Check and scale the sends of learner and random group.
 
@@ -77,6 +80,7 @@ class ArmRows:
             known: shape (n,), whole numbers in [0, row]: so many of the first rows had all matured when this one was
                 decided. None for all earlier rows.
             reward_range: least and largest reward that is possible, not that was seen.
+            rewarded: shape (n,), whether the outcomes were worth anything; None takes rewards other than 0 for it.
 
         Returns:
             The rows. They must be in the order in which they were decided, and none up to the last may be missing
@@ -91,14 +95,17 @@ class ArmRows:
         """
         probabilities = checked_pmfs(pmfs)
         n = len(probabilities)
+        own = scaled(rewards, reward_range)
+        earned = np.asarray(rewards) != 0.0 if rewarded is None else np.asarray(rewarded, dtype=np.bool_)
         return cls(
             # One arm lies in one piece, because contrasts read few arms of all rows.
             pmfs=np.asfortranarray(probabilities),
             drawn=checked_draws(drawn, probabilities),
-            rewards=scaled(rewards, reward_range),
+            rewards=own,
             customers=np.arange(n) if customers is None else _renumbered(_whole(customers, n, "customers", inf)),
             known=np.arange(n) if known is None else _whole(known, n, "known", np.arange(n)),
             reward_range=reward_range,
+            rewarded=earned,
         )
 
     @property
@@ -143,6 +150,7 @@ class ArmScores:
             rewards=rows.rewards[mask],
             customers=rows.customers[mask],
             known=before[rows.known[mask]],
+            rewarded=rows.rewarded[mask],
         )
         return ArmScores(segment, self.estimates[mask], self.corrections[mask], self.spread[mask])
 

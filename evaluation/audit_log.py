@@ -50,6 +50,7 @@ class AuditLog:
         rewards: final ones; NaN where there is none.
         context: a column for each field of the campaign's schema, None where missing.
         reports: outcomes of all rows.
+        worths: what the outcomes behind final rewards were worth; None where recent messages cost nothing.
 
     Raises:
         EngineError: if a column has another length than the others.
@@ -68,16 +69,23 @@ class AuditLog:
     rewards: FloatArray
     context: Mapping[str, Sequence[ContextValue]]
     reports: Reports
+    worths: FloatArray | None = None
 
     def __post_init__(self) -> None:
         times = (self.decided_at, self.due_at)
-        columns = (*times, self.groups, self.states, self.picks, self.propensities, self.estimates, self.rewards)
+        numbers = (self.propensities, self.estimates, self.rewards, self.earned)
+        columns = (*times, self.groups, self.states, self.picks, *numbers)
         lengths = {len(self.customers), *map(len, columns), *map(len, self.pmfs), *map(len, self.context.values())}
         if len(lengths) != 1:
             raise EngineError(f"columns of {sorted(lengths)} rows are no log. Report this as a bug of what read them.")
 
     def __len__(self) -> int:
         return len(self.customers)
+
+    @property
+    def earned(self) -> FloatArray:
+        """What outcomes were worth, before recent messages cost anything; NaN where there is no final reward."""
+        return self.rewards if self.worths is None else self.worths
 
     @property
     def by_chance(self) -> BoolArray:

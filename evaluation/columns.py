@@ -21,7 +21,7 @@ class Factor(StrEnum):
     ONE = "1"
     REWARD = "r"
     RESIDUAL = "(r-q)"
-    REWARDED = "(r!=0)"
+    REWARDED = "rewarded"
     SUPPORT = "support"
     LARGEST = "largest"
 
@@ -88,7 +88,8 @@ def _factors(rows: Weighed, wanted: Mapping[AnyColumn, None]) -> dict[Factor, Fl
         if column in wanted and values is not None:
             factors[column.factor] = values
     if REWARDED in wanted:
-        factors[Factor.REWARDED] = (rows.rewards != 0.0).astype(np.float64)
+        rewarded = rows.rewards != 0.0 if rows.rewarded is None else rows.rewarded
+        factors[Factor.REWARDED] = rewarded.astype(np.float64)
     if any(column == Expected() or getattr(column, "factor", None) is Factor.RESIDUAL for column in wanted):
         if rows.predicted is None or rows.expected is None:
             raise UnusableLog(

@@ -18,6 +18,7 @@ from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
 from bandit.context import EncodedContext
 from bandit.errors import InvalidSettings, UnusableLog
+from evaluation.behavior import Behavior, Decider, behavior_of, blind_behavior_of
 from evaluation.joint_pmf import Joint, JointPolicy
 from evaluation.log_batch import LogBatch
 from evaluation.pseudo_inverse import pinv_weights
@@ -25,8 +26,6 @@ from evaluation.reward_model import folds_of
 from evaluation.stage_models import StageModels
 from evaluation.stage_wise import along, stage_wise_scores
 from evaluation.weighed import Weighed, weigh
-
-RECOMPUTED_TOLERANCE = 1e-6
 
 
 class _Row(NamedTuple):
@@ -74,7 +73,7 @@ class CompositeWeigher:
 
     campaign: Campaign
     target: Joint
-    deciders: Mapping[str, Joint]
+    deciders: Mapping[str, Decider]
     name: str
     models: tuple[JointPolicy, ...] = ()
     scale: tuple[float, float] = (0.0, 1.0)
@@ -133,30 +132,34 @@ class CompositeWeigher:
         found = _Found()
         if self.by_pinv:
             at = np.array([row.picks])
-            found = _Found(*(float(pinv_weights(behavior, target, at, order)[0]) for order in (1, 2)))
+            found = _Found(*(float(pinv_weights(behavior.pmf, target, at, order)[0]) for order in (1, 2)))
         if self.models:
             values: FloatArray = self.models[row.fold].values(row.encoded)
             found = found._replace(predicted=float(values[row.picks]), expected=float(np.vdot(target, values)))
         if self.stages:
-            whole, staged = self._staged(row, target)
-            found = found._replace(whole=whole, staged=staged, support=float(target[behavior > 0.0].sum()))
+            whole, staged = self._staged(row, behavior, target)
+            found = found._replace(whole=whole, staged=staged, support=float(target[behavior.pmf > 0.0].sum()))
         return found
 
-    def _behavior(self, row: _Row) -> FloatArray:
-        found = self.deciders[row.decider].pmf(row.encoded)
-        if abs(found[row.picks] - row.propensity) > RECOMPUTED_TOLERANCE * max(row.propensity, 1e-3):
-            raise UnusableLog(
-                f"row {row.number}: its propensity is {row.propensity!r}, its snapshot gives {float(found[row.picks])!r}. One of "
-                "them is not what was used: run `manyarm verify`."
-            )
-        return found
+    def _behavior(self, row: _Row) -> Behavior:
+        decider = self.deciders[row.decider]
+        found = behavior_of(decider, row.encoded)
+        if found.explains(row.picks, row.propensity):
+            return found
+        if any(self.campaign.eligibility.looks_ahead):
+            blind = blind_behavior_of(decider, row.encoded)
+            if blind.explains(row.picks, row.propensity):
+                return blind
+        raise found.unexplained(row.picks, row.propensity, row.number)
 
-    def _staged(self, row: _Row, target: FloatArray) -> tuple[float, float]:
+    def _staged(self, row: _Row, behavior: Behavior, target: FloatArray) -> tuple[float, float]:
         """Weight of the whole choice, and the stage-wise score."""
         low, width = self.scale
         pmfs, masses = along(target, row.picks)
         values = self.stages[row.fold].values(row.encoded, row.picks)
-        weights = masses / np.cumprod(row.propensities)
+        # Those in the row count answers that were refused; see `evaluation.behavior`.
+        is_whole = behavior.answered == 1.0
+        weights = masses / (np.cumprod(row.propensities) if is_whole else along(behavior.pmf, row.picks).masses)
         expected = [float(np.dot(pmf, value)) for pmf, value in zip(pmfs, values, strict=True)]
         chosen = [float(value[pick]) for value, pick in zip(values, row.picks, strict=True)]
         score = stage_wise_scores([(row.reward - low) / width], weights[None], [expected], [chosen])

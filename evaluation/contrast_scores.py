@@ -39,6 +39,7 @@ class ContrastScores:
         known: shape (n,), how many of these first rows had their reward before each was decided.
         rows: shape (n,), where these sends stand in the log.
         reward_range: least and largest possible reward, in reward units.
+        rewarded: shape (n,), whether the outcomes were worth anything.
     """
 
     scores: FloatArray
@@ -52,6 +53,7 @@ class ContrastScores:
     known: Numbers
     rows: Numbers
     reward_range: tuple[float, float]
+    rewarded: BoolArray
 
     @property
     def width(self) -> float:
@@ -222,6 +224,7 @@ def _contrast(
         known=known,
         rows=at[kept],
         reward_range=rows.reward_range,
+        rewarded=rows.rewarded[kept],
     )
 
 

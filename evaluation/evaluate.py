@@ -19,7 +19,6 @@ from evaluation.methods import Known, Method
 from evaluation.overlap import Overlap, Verdict
 from evaluation.poisson_bootstrap import Resamples
 from evaluation.sums import Sums
-from evaluation.weighed import Weighed
 from evaluation.weighing import Weigher
 
 TARGET, AGAINST = "target:", "against:"
@@ -137,9 +136,9 @@ def tally_batch(
     bootstrap: Bootstrap | None = None,
 ) -> Tally:
     """One batch, to be added to others: what a worker on one partition computes."""
-    names, values = _stacked(target.weigh(batch), methods, TARGET)
+    names, values = _stacked(batch, target, methods, TARGET)
     if against:
-        others = _stacked(against.weigh(batch), methods, AGAINST)
+        others = _stacked(batch, against, methods, AGAINST)
         names, values = (*names, *others[0]), np.concatenate([values, others[1]])
     sums = Sums.of_stack(names, values)
     resamples = None
@@ -148,7 +147,10 @@ def tally_batch(
     return Tally(sums, is_binary(batch.rewards), resamples)
 
 
-def _stacked(rows: Weighed, methods: tuple[Method, ...], prefix: str) -> tuple[tuple[str, ...], np.ndarray]:
+def _stacked(
+    batch: LogBatch, weigher: Weigher, methods: tuple[Method, ...], prefix: str
+) -> tuple[tuple[str, ...], np.ndarray]:
+    rows = replace(weigher.weigh(batch), rewarded=batch.rewarded)
     columns: list[AnyColumn] = [*ALWAYS]
     columns += [SUPPORT] * (rows.support is not None) + [LARGEST] * (rows.largest is not None)
     columns += [column for method in methods for column in method.columns]

@@ -67,7 +67,7 @@ def equal_opportunity(
     learner that knows its customers gives more, and should to each value.
 
     Args:
-        rewards: shape (n,), final, in reward units.
+        rewards: shape (n,), final, in reward units, without what recent messages cost: that is nobody's response.
         propensities: shape (n,), probability of the arm that was sent.
         customers: shape (n,), the customer key of each send.
         values: length n, the protected value; a customer counts under that of the first send.

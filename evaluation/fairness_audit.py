@@ -102,7 +102,7 @@ def _opportunity(name: str, log: AuditLog, d: int, rows: np.ndarray, values: Seq
     if not len(rows):
         return Measured(name, None, None, 0, "No send has its final reward.")
     try:
-        answer = equal_opportunity(log.rewards[rows], log.propensities[rows, d], log.customers[rows], values)
+        answer = equal_opportunity(log.earned[rows], log.propensities[rows, d], log.customers[rows], values)
     except UnusableLog as error:
         return Measured(name, None, None, 0, str(error))
     return Measured(name, answer.statistic, answer.p_value, answer.n, answer.reason or _words(answer))

@@ -93,6 +93,7 @@ class GroupRows:
         rewards: matured.
         share: of the treated among the customers of both groups, by the campaign; None where nobody says.
         guardrails: types of outcomes that must not become more frequent; 1 where it happened.
+        rewarded: whether outcomes were worth anything, where recent messages cost something; else None.
     """
 
     treated: BoolArray
@@ -100,6 +101,7 @@ class GroupRows:
     rewards: FloatArray
     share: float | None
     guardrails: Mapping[str, FloatArray] = field(default_factory=dict)
+    rewarded: BoolArray | None = None
 
     @property
     def difference(self) -> float:
@@ -155,7 +157,7 @@ def _watched(
     stops = _stops(sends, rows.guardrails, rule.confidence_level)
     harmed = _harm(names, stops)
     try:
-        bounds = _sequence(sends, rows.rewards, rule)
+        bounds = _sequence(sends, rows, rule)
     except UnusableLog as error:
         # The effect turned around and the bounds crossed, or the range is not known.
         return None, stops, harmed or cannot_say(str(error))
@@ -181,13 +183,13 @@ def _when(n: int, planned: int | None) -> str:
     return f"valid at this one look, planned after {planned:,} sends"
 
 
-def _sequence(sends: GroupedSends, rewards: FloatArray, rule: Rule) -> ConfidenceSequence:
+def _sequence(sends: GroupedSends, rows: GroupRows, rule: Rule) -> ConfidenceSequence:
     if rule.reward_range is None:
         raise UnusableLog(UNKNOWN_RANGE)
     looks = np.unique(np.linspace(0, sends.n, N_LOOKS + 1).astype(np.int64)[1:])
     return group_sequence(
-        sends, rewards, rule.confidence_level, reward_range=rule.reward_range, planned=rule.planned,
-        looks=looks[looks > 0],
+        sends, rows.rewards, rule.confidence_level, reward_range=rule.reward_range, planned=rule.planned,
+        looks=looks[looks > 0], rewarded=rows.rewarded,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from bandit.arrays import FloatArray
+from bandit.arrays import BoolArray, FloatArray
 from bandit.errors import UnusableLog
 from evaluation.bets import Bets
 from evaluation.betting_sequence import UNPLANNED
@@ -43,6 +43,7 @@ def group_sequence(
     planned: int | None = None,
     looks: ArrayLike | None = None,
     first_only: bool = False,
+    rewarded: BoolArray | None = None,
 ) -> ConfidenceSequence:
     """What a treated send earns beyond a control send, however often somebody looks.
 
@@ -59,6 +60,8 @@ def group_sequence(
         planned: rows after which the bounds shall be narrowest, settled before the first look; None if unsettled.
         looks: shape (n_looks,), rising numbers of rows after which to give bounds; None for the last row alone.
         first_only: use first sends alone though customers repeat; exact, but about another question and much wider.
+        rewarded: shape (n,), whether outcomes were worth anything, where rewards have known costs in them, whose spread says
+            nothing of how few outcomes there are; None where they have none.
 
     Returns:
         The bounds at each look, in reward units; of all sends, the whole possible range until enough customers of each
@@ -90,7 +93,9 @@ def group_sequence(
     if first_only or not sends.repeats:
         name, lower, upper = "betting sequence", *_betting_bounds(sends, outcomes, rows, half, plans)
     else:
-        name, lower, upper = "sequence over customers' sums", *_customer_bounds(sends, outcomes, rows, half, plans)
+        known = np.ones(len(rows), dtype=np.bool_) if rewarded is None else _are_rewarded(sends, rewarded, rows)
+        name = "sequence over customers' sums"
+        lower, upper = _customer_bounds(sends, outcomes, rows, half, plans, known)
     width = reward_range[1] - reward_range[0]
     return in_order(rows, width * lower, width * upper, f"{name}, difference of groups")
 
@@ -123,9 +128,14 @@ def _least(base: FloatArray, share: float) -> FloatArray:
 
 
 def _customer_bounds(
-    sends: GroupedSends, rewards: FloatArray, looks: NDArray[np.int64], half: float, plans: tuple[float, ...]
+    sends: GroupedSends,
+    rewards: FloatArray,
+    looks: NDArray[np.int64],
+    half: float,
+    plans: tuple[float, ...],
+    known: BoolArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """Bounds of the difference between all sends, shape (n_looks,) each, for rewards in [0, 1]."""
+    """Bounds of the difference between all sends, shape (n_looks,) each, for rewards in [0, 1], at the looks that are `known`."""
     lower, upper = np.full(len(looks), -1.0), np.full(len(looks), 1.0)
     treated = sends.treated[sends.first]
     for at, n in enumerate(looks.tolist()):
@@ -133,11 +143,21 @@ def _customer_bounds(
         n_sends = np.bincount(sends.member[:n]).astype(np.int64)
         whose = treated[: len(earned)]
         groups = [_Totals.of(n_sends[who], earned[who]) for who in (whose, ~whose)]
-        if all(group.carried >= LEAST_REWARDED for group in groups):
+        if known[at] and all(group.carried >= LEAST_REWARDED for group in groups):
             difference = groups[0].value - groups[1].value
             reach = _critical(n, half, plans) * _error(*groups)
             lower[at], upper[at] = difference - reach, difference + reach
     return np.maximum.accumulate(np.maximum(lower, -1.0)), np.minimum.accumulate(np.minimum(upper, 1.0))
+
+
+def _are_rewarded(sends: GroupedSends, rewarded: BoolArray, looks: NDArray[np.int64]) -> BoolArray:
+    """Whether enough customers of each group have been rewarded, shape (n_looks,)."""
+    treated = sends.treated[sends.first]
+    _, first = np.unique(sends.member[rewarded], return_index=True)
+    rows = np.flatnonzero(rewarded)[first]
+    whose = treated[sends.member[rows]]
+    counts = [np.searchsorted(np.sort(rows[who]), looks) for who in (whose, ~whose)]
+    return np.asarray(np.minimum(*counts) >= LEAST_REWARDED, dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from bandit.campaign import Campaign
 from bandit.charged_scorer import ChargedScorer
 from bandit.compiled import CompiledScorer
 from bandit.context import EncodedContext
+from bandit.eligibility import Eligibility
 from bandit.estimates import NO_ESTIMATES, Estimates
 from bandit.learner import Scorer
 from bandit.plain_scorer import PlainScorer
@@ -50,13 +51,22 @@ class JointPolicy:
         self._campaign = campaign
         self._policy = policy
         self._branching = None if scorer is None else _branching(scorer, campaign)
+        looks_ahead = any(campaign.eligibility.looks_ahead)
+        self._blind = Eligibility(campaign.dimensions, looks_ahead=False) if looks_ahead else campaign.eligibility
 
     def pmf(self, encoded: EncodedContext) -> FloatArray:
         """Shape (n_arms of each dimension): the probability of each whole choice, 0 where rules forbid it."""
+        return self._pmf(encoded, self._campaign.eligibility)
+
+    def blind_pmf(self, encoded: EncodedContext) -> FloatArray:
+        """The same with dead ends among the arms, as before they were out; what it lacks to 1 led nowhere."""
+        return self._pmf(encoded, self._blind)
+
+    def _pmf(self, encoded: EncodedContext, eligibility: Eligibility) -> FloatArray:
         sizes = self._campaign.sizes
         joint, states = np.ones(1), self._branching and self._branching.start(encoded)
         for d, size in enumerate(sizes):
-            eligible = self._campaign.eligibility.masks(d, encoded.values, encoded.excluded)
+            eligible = eligibility.masks(d, encoded.values, encoded.excluded)
             # A choice that is impossible already has no eligible arms, and no say in what follows.
             possible = eligible | ~np.asarray(eligible.any(axis=1))[:, None]
             estimates = NO_ESTIMATES if self._branching is None else self._branching.estimates(states, d)
@@ -89,8 +99,8 @@ class _Arrays:
         return self._scorer.start(encoded)[None]
 
     def estimates(self, states: FloatArray, d: int) -> Estimates:
-        """Scores of shape (n_states, n_arms)."""
-        return Estimates(self._scorer.scores(states, d), self._scorer.n_learned, None, self._scorer.spread)
+        """Scores of shape (n_states, n_arms); members, where the scorer has some, of shape (n_members, n_states, n_arms)."""
+        return self._scorer.estimates_in(states, d)
 
     def after(self, states: FloatArray, d: int) -> FloatArray:
         """Every state's branches."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit.arrays import FloatArray
+from bandit.arrays import BoolArray, FloatArray
 from bandit.campaign import Campaign
 from bandit.context import Context, ContextValue, EncodedContext
 from bandit.errors import UnusableLog
@@ -95,6 +95,8 @@ class LogBatch:
         sends: who got each row and when; None where nobody asked.
         excluded: of each row, the arms that its caller kept out; None where the log does not say.
         recent_sends: of each row, messages that its customer had got lately; None where the log does not say.
+        worths: shape (n,), what the outcomes were worth, from which a cost of those messages was taken off; None where nothing
+            was, or nobody says what they cost.
     """
 
     layout: Layout
@@ -112,6 +114,7 @@ class LogBatch:
     sends: Sends | None = None
     excluded: Sequence[tuple[Excluded, ...]] | None = None
     recent_sends: Sequence[int | None] | None = None
+    worths: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -120,6 +123,24 @@ class LogBatch:
     def first_row(self) -> int:
         """Number of the first row, for messages."""
         return int(self.numbers[0]) if len(self.numbers) else 1
+
+    @property
+    def rewarded(self) -> BoolArray:
+        """Shape (n,): whether the outcomes were worth anything, whatever recent messages took off that.
+
+        Caution: where a log says how many those were, and nobody what they cost, a loss may be their cost and does not count.
+        """
+        if self.worths is not None:
+            return np.not_equal(self.worths, 0.0)
+        if self.recent_sends is None:
+            return np.not_equal(self.rewards, 0.0)
+        may_cost = np.array([bool(count) for count in self.recent_sends], dtype=np.bool_)
+        return (self.rewards > 0.0) | ((self.rewards < 0.0) & ~may_cost)
+
+    @property
+    def may_cost(self) -> bool:
+        """Whether recent messages took something off the rewards, as far as the log says."""
+        return self.worths is not None or any(self.recent_sends or ())
 
     def contexts(self) -> Iterator[dict[str, ContextValue]]:
         """The context of each row."""
@@ -162,6 +183,7 @@ class LogBatch:
             sends=None if self.sends is None else self.sends.only(at),
             excluded=None if self.excluded is None else [self.excluded[i] for i in at],
             recent_sends=None if self.recent_sends is None else [self.recent_sends[i] for i in at],
+            worths=None if self.worths is None else self.worths[at],
         )
 
     def eligible(self, dimension: int) -> NDArray[np.bool_]:

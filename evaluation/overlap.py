@@ -39,7 +39,7 @@ class Overlap:
         mean_weight_p: how likely a mean at least as far from 1 is by chance.
         support: share of the target's probability on choices that the log could have shown; None where the log has no
             pmfs, so that nobody knows.
-        rewarded: effective sends that were rewarded: ess x the weighed share of rewards other than 0.
+        rewarded: effective sends that were rewarded: ess x the weighed share of those whose outcomes were worth anything.
     """
 
     n: int

@@ -20,8 +20,8 @@ from bandit.context import Context, ContextValue
 from bandit.errors import UnusableLog
 from bandit.exclusion import Excluded
 from bandit.wear_out import Exposure
+from evaluation.behavior import Behavior, Decider, behavior_of, blind_behavior_of
 from evaluation.columns import ALWAYS, stack
-from evaluation.composite import RECOMPUTED_TOLERANCE
 from evaluation.cressie_read import Reach, cressie_read_gain
 from evaluation.estimator import part
 from evaluation.evaluate import AGAINST, TARGET, Evaluation, Tally, conclude
@@ -42,26 +42,14 @@ KINDS_KEPT = 256
 
 
 class _Kind(NamedTuple):
-    """All that the weights of a row's choices hang on."""
+    """All that the weights of a row's choices hang on; blind is a row of before dead ends were out."""
 
     decider: str
     context: tuple[tuple[str, ContextValue], ...]
     exposures: tuple[Exposure, ...]
     excluded: tuple[Excluded, ...]
     recent_sends: int | None
-
-
-class _Tables(NamedTuple):
-    """Of every choice that could have been drawn, shape (n_arms of each dimension): its probability and both weights."""
-
-    behavior: FloatArray
-    new: FloatArray
-    serving: FloatArray
-
-    def reach(self) -> tuple[float, float]:
-        """Least and largest of 1 + the difference of both weights."""
-        differences = (self.new - self.serving)[self.behavior > 0.0]
-        return 1.0 + float(differences.min()), 1.0 + float(differences.max())
+    is_blind: bool = False
 
 
 class _Found(NamedTuple):
@@ -71,6 +59,23 @@ class _Found(NamedTuple):
     serving: float
     least: float
     largest: float
+
+
+class _Tables(NamedTuple):
+    """Of every choice that could have been drawn: its probability, and both weights of shape (n_arms of each dimension)."""
+
+    behavior: Behavior
+    new: FloatArray
+    serving: FloatArray
+
+    def reach(self) -> tuple[float, float]:
+        """Least and largest of 1 + the difference of both weights."""
+        differences = (self.new - self.serving)[self.behavior.pmf > 0.0]
+        return 1.0 + float(differences.min()), 1.0 + float(differences.max())
+
+    def of(self, picks: tuple[int, ...]) -> _Found:
+        """What is found of a row with these picks."""
+        return _Found(float(self.new[picks]), float(self.serving[picks]), *self.reach())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ class PairwiseGain:
     campaign: Campaign
     new: Joint
     serving: Joint
-    deciders: Mapping[str, Joint]
+    deciders: Mapping[str, Decider]
 
     def tally(self, batches: Iterable[LogBatch]) -> Tally:
         """Sums over both targets' weights, and over 1 + their difference with the least and largest that it could have been.
@@ -114,17 +119,36 @@ class PairwiseGain:
             )
         propensities = batch.propensities.prod(axis=1)
         checked = weigh(batch.rewards, propensities, np.zeros(len(batch)), first_row=batch.first_row)
+        checked = replace(checked, rewarded=batch.rewarded)
         picks: list[list[int]] = batch.picks.tolist()
         rows = zip(_kinds(batch), picks, propensities.tolist(), batch.numbers.tolist(), strict=True)
-        found = np.array([_weighed(tables(kind), tuple(at), p, number) for kind, at, p, number in rows])
+        found = np.array([self._weighed(tables, kind, tuple(at), p, number) for kind, at, p, number in rows])
         return Tally(_sums(checked, found), is_binary(batch.rewards))
+
+    def _weighed(
+        self, tables: Callable[[_Kind], _Tables], kind: _Kind, picks: tuple[int, ...], propensity: float, number: int
+    ) -> _Found:
+        """One row.
+
+        Raises:
+            UnusableLog: if it was not drawn from the tables' pmf, neither now nor before dead ends were out.
+        """
+        made = tables(kind)
+        if made.behavior.explains(picks, propensity):
+            return made.of(picks)
+        if any(self.campaign.eligibility.looks_ahead):
+            blind = tables(kind._replace(is_blind=True))
+            if blind.behavior.explains(picks, propensity):
+                return blind.of(picks)
+        raise made.behavior.unexplained(picks, propensity, number)
 
     def _tables(self, kind: _Kind) -> _Tables:
         context = self.campaign.schema.encode(Context(dict(kind.context)))
         context = context._replace(exposures=kind.exposures, excluded=kind.excluded, recent_sends=kind.recent_sends)
-        behavior = self.deciders[kind.decider].pmf(context)
+        decider = self.deciders[kind.decider]
+        behavior = blind_behavior_of(decider, context) if kind.is_blind else behavior_of(decider, context)
         targets = (joint.pmf(context) for joint in (self.new, self.serving))
-        return _Tables(behavior, *(pinv_table(behavior, target, ORDER) for target in targets))
+        return _Tables(behavior, *(pinv_table(behavior.pmf, target, ORDER) for target in targets))
 
 
 def gain_in(found: Tally, rewards: tuple[float, float], new: str, serving: str) -> Evaluation:
@@ -155,21 +179,6 @@ def _kinds(batch: LogBatch) -> Iterator[_Kind]:
     past = (batch.exposures or nothing, batch.excluded or nothing, batch.recent_sends or unsaid)
     for decider, context, exposed, excluded, recent in zip(batch.deciders or (), batch.contexts(), *past, strict=True):
         yield _Kind(decider, tuple(context.items()), tuple(exposed), tuple(excluded), recent)
-
-
-def _weighed(tables: _Tables, picks: tuple[int, ...], propensity: float, number: int) -> _Found:
-    """One row.
-
-    Raises:
-        UnusableLog: if it was not drawn from the tables' pmf.
-    """
-    made_again = float(tables.behavior[picks])
-    if abs(made_again - propensity) > RECOMPUTED_TOLERANCE * max(propensity, 1e-3):
-        raise UnusableLog(
-            f"row {number}: its propensity is {propensity!r}, its snapshot gives {made_again!r}. One of them is not what was "
-            "used: run `manyarm verify`."
-        )
-    return _Found(float(tables.new[picks]), float(tables.serving[picks]), *tables.reach())
 
 
 def _sums(rows: Weighed, found: FloatArray) -> Sums:

@@ -143,7 +143,7 @@ def training_rows(batch: LogBatch, campaign: Campaign, low: float = 0.0, width: 
     scaled = ((batch.rewards - low) / (width or 1.0)).tolist()
     # A learner of rewards begins once enough rows were rewarded; nothing, where rewards can be negative, is scaled to a half.
     by_reward = campaign.learner.options.get("target") == "reward"
-    labels = (batch.rewards != 0.0).astype(np.float64).tolist() if by_reward else scaled
+    labels = batch.rewarded.astype(np.float64).tolist() if by_reward else scaled
     uniform = tuple(tuple([1.0 / size] * size) for size in batch.layout.sizes)
     pmfs: Sequence[tuple[tuple[float, ...], ...]] = [uniform] * len(batch)
     if batch.pmfs is not None:

@@ -148,6 +148,8 @@ class _Followed:
             batch,
             layout=Layout(batch.layout.dimensions[:n_picked], batch.layout.arms[:n_picked]),
             rewards=np.array(labels),
+            recent_sends=None,
+            worths=None,
             picks=batch.picks[:, :n_picked],
             propensities=batch.propensities[:, :n_picked],
             pmfs=batch.pmfs and batch.pmfs[:n_picked],

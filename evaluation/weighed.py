@@ -30,6 +30,7 @@ class Weighed:
         support: shape (n,), the target's probability on choices that could have been logged; None where nobody knows.
         largest: shape (n,), the largest weight that the row could have had, whatever was drawn.
         staged: shape (n,), stage-wise doubly robust scores (`evaluation.stage_wise`); None where there are no such models.
+        rewarded: shape (n,), whether the outcomes were worth anything; None takes rewards other than 0 for it.
     """
 
     rewards: FloatArray
@@ -41,6 +42,7 @@ class Weighed:
     support: FloatArray | None = None
     largest: FloatArray | None = None
     staged: FloatArray | None = None
+    rewarded: BoolArray | None = None
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -91,8 +93,10 @@ def weigh(
         raise UnusableLog(
             "a model's value of the logged choice goes with its value of the target; one of them is missing."
         )
-    extra = [_extra(values, len(reward), first_row) for values in (predicted, expected, additive, pairwise)]
-    return Weighed(reward, probability / propensity, *extra)
+    modelled, valued, additives, pairs = (
+        _extra(values, len(reward), first_row) for values in (predicted, expected, additive, pairwise)
+    )
+    return Weighed(reward, probability / propensity, modelled, valued, additives, pairs)
 
 
 def require_pmfs(pmfs: FloatArray, what: str, *, first_row: int = 1) -> None:

@@ -25,8 +25,8 @@ def with_dead_ends_out(batch: LogBatch, campaign: Campaign | None) -> LogBatch:
         batch: with what rules left.
         campaign: whose rules say what leads nowhere; without one, or without `requires`, nothing changes.
 
-    Caution: a log with a row that no decision under these rules can have is left as it is; `manyarm verify` names the row. Where a
-    log lacks a context field that the rules of a dimension or of a later one ask for, that dimension is left as it is.
+    Caution: a log with a row that no decision under these rules can have is left as it is; `manyarm verify` names the row. Where
+        the log lacks a context field that the rules of a dimension or of a later one ask for, that dimension is left as it is.
     """
     if campaign is None or batch.offered is None or batch.pmfs is None:
         return batch

@@ -183,7 +183,7 @@ class EngineDecider:
         arrival, span = send.arrival, self._engine.campaign.looks_back
         past = self._past.setdefault(arrival.customer_id, []) if span else None
         if span and past:
-            past[:] = [earlier for earlier in past if arrival.at - earlier.at <= span]
+            past[:] = [earlier for earlier in past if arrival.at - earlier.at < span]
         context = Context(self._engine.campaign.given_of(arrival.context))
         made = self._engine.decide(arrival.customer_id, context, decision_id=send.decision_id, at=arrival.at, past=past)
         if past is not None:

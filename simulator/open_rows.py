@@ -62,11 +62,16 @@ class OpenRow:
         return teaches(self.decisions.groups[self.place])
 
     @property
+    def worth(self) -> float:
+        """What was reported in time is worth, whatever recent messages cost."""
+        return self.decisions.campaign.reward.worth_of(self.types)
+
+    @property
     def reward(self) -> float:
         """What the log has once it is closed."""
         campaign, (picks, _, _) = self.decisions.campaign, self.plain
         if campaign.reward.recent_send is None:
-            return campaign.reward.worth_of(self.types)
+            return self.worth
         return campaign.reward_of(list(campaign.choice_of(picks).values()), self.types, self.context.recent_sends)
 
     def lesson(self) -> TrainingRow:

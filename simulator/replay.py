@@ -136,6 +136,7 @@ def _replayed(stage: Stage, rows: Sequence[OpenRow]) -> ReplayedStage:
             "the campaign's caps refused every send of a stage, so nothing of it can be told. Give more days or customers."
         )
     picks, propensities, pmfs = zip(*(row.plain for row in rows), strict=True)
+    costs = stage.campaign.reward.recent_send is not None
     made = [(row.decisions, row.place) for row in rows]
     return ReplayedStage(
         stage.campaign,
@@ -150,7 +151,8 @@ def _replayed(stage: Stage, rows: Sequence[OpenRow]) -> ReplayedStage:
         np.array([decisions.snapshots[place] or "" for decisions, place in made]),
         [row.context.exposures for row in rows],
         np.array([decisions.estimates[place] for decisions, place in made]),
-        [row.context.recent_sends for row in rows] if stage.campaign.reward.recent_send else (),
+        [row.context.recent_sends for row in rows] if costs else (),
+        np.array([row.worth for row in rows] if costs else []),
     )
 
 

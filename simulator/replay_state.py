@@ -166,7 +166,7 @@ class ReplayState:
             return None
         pasts = [self._got.setdefault(customer_id, []) for customer_id in known]
         for past, arrival in zip(pasts, arrivals, strict=True):
-            while past and arrival.at - past[0].at > span:
+            while past and arrival.at - past[0].at >= span:
                 del past[0]
         return pasts
 

@@ -36,6 +36,7 @@ class ReplayedStage:
         exposures: what each customer had got before, as the log says; empty where the campaign does not ask.
         estimates: shape (n,), the reward expected of each choice before the draw; NaN without a model.
         recent_sends: messages that each customer had got lately, as the log says; None where the campaign does not ask.
+        worths: shape (n,), what the outcomes were worth, where recent messages cost something; else empty.
     """
 
     campaign: Campaign
@@ -51,6 +52,12 @@ class ReplayedStage:
     exposures: Sequence[tuple[Exposure, ...]] = ()
     estimates: FloatArray = field(default_factory=lambda: np.empty(0))
     recent_sends: Sequence[int | None] = ()
+    worths: FloatArray = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def earned(self) -> FloatArray:
+        """What the outcomes of each send were worth, before recent messages cost anything; shape (n,)."""
+        return self.worths if len(self.worths) else self.rewards
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +97,16 @@ class ReplayedCampaign:
     def rewards(self) -> FloatArray:
         """Reported rewards, shape (n,)."""
         return np.concatenate([stage.rewards for stage in self.stages])
+
+    @property
+    def earned(self) -> FloatArray:
+        """What the outcomes of each send were worth, before recent messages cost anything; shape (n,)."""
+        return np.concatenate([stage.earned for stage in self.stages])
+
+    @property
+    def has_costs(self) -> bool:
+        """Whether recent messages took something off the rewards of any stage."""
+        return any(stage.campaign.reward.recent_send for stage in self.stages)
 
     @property
     def days(self) -> FloatArray:

@@ -139,9 +139,35 @@ def test_what_counts_are_the_messages_of_the_stretch_before_up_to_the_most(world
         for age, arm in past
     ]
     spec = RecentSendCost(COST, 7 * DAY, most)
-    counted = [send for send in sends if timedelta(0) < worlds.noon - send.at <= 7 * DAY]
+    counted = [send for send in sends if timedelta(0) < worlds.noon - send.at < 7 * DAY]
     messages = [send for send in counted if send.choice["subject"] != "no_send"]
     assert spec.count(dimensions, sends, worlds.noon) == min(len(messages), most)
+
+
+@pytest.mark.parametrize(("sooner", "count"), [(timedelta(0), 0), (timedelta(microseconds=1), 1)])
+def test_a_message_that_is_exactly_as_old_as_the_stretch_counts_no_more_whoever_decides(worlds, sooner, count):
+    campaign = campaign_of(worlds, quiet=None, policy={"floor": 1.0})
+    engine, past = worlds.engine(campaign), [PastSend(worlds.noon, {"subject": "plain", "cta": "join"})]
+    at = worlds.noon + 7 * DAY - sooner
+    alone = engine.decide("ann", Context.of(level="low"), decision_id="d", at=at, past=past)
+    many = decide_many(engine, Requests(["ann"], [Context.of(level="low")], ["d"], [at], [past])).decision(0)
+    assert alone.recent_sends == many.recent_sends == count
+
+
+@pytest.mark.parametrize("wear", [{}, {"wear_out": {"window": "30d"}}])
+def test_a_replay_counts_no_message_that_is_exactly_as_old_as_the_stretch(worlds, monkeypatch, wear):
+    """One customer every day at the same second: six messages lie within seven days, the seventh on their edge."""
+    campaign = worlds.campaign(
+        reward={"window": "24h", "events": {"click": 1.0}, "recent_send": {"cost": 0.1, "within": "7d"}}, **wear
+    )
+    (stage,) = SCENARIOS["steady"].stages(campaign, 11, 12)
+    (first,) = stage.world.arrivals(1)
+    daily = [replace(first, at=first.at + day * DAY) for day in range(12)]
+    monkeypatch.setattr(type(stage.world), "arrivals", lambda *_: iter(daily))
+    (played,) = replay([stage], [worlds.engine(campaign)], step=DAY).stages
+    assert played.recent_sends == [min(day, 6) for day in range(12)]
+    assert len(played.worths) == 12
+    assert played.rewards == pytest.approx(played.worths - 0.1 * np.array(played.recent_sends))
 
 
 @given(

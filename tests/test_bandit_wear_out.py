@@ -47,7 +47,7 @@ def test_recency_is_the_youngest_age_and_frequency_the_count_within_the_window(w
     for d, dimension in enumerate(campaign.dimensions):
         for k, arm in enumerate(dimension.ids):
             ages = [(worlds.noon - s.at) / DAY for s in found if s.choice[dimension.name] == arm]
-            counted = [age for age in ages if 0.0 < age <= 30.0]
+            counted = [age for age in ages if 0.0 < age < 30.0]
             if counted:
                 assert exposures.pop((d, k)) == Exposure(d, k, min(counted), len(counted))
     assert exposures == {}
@@ -101,6 +101,12 @@ def test_faults_of_the_table_are_named(worlds, table, found):
 def test_an_empty_table_asks_for_thirty_days_and_no_table_for_nothing(worlds):
     assert worlds.campaign(wear_out={}).wear_out == WearOut(timedelta(days=30))
     assert worlds.campaign().wear_out is None
+
+
+@pytest.mark.parametrize(("sooner", "n_counted"), [(timedelta(0), 0), (timedelta(microseconds=1), 1)])
+def test_a_send_that_is_exactly_as_old_as_the_window_counts_no_more(worlds, campaign, sooner, n_counted):
+    send = PastSend(worlds.noon - 30 * DAY + sooner, {"subject": "plain", "cta": "join"})
+    assert len(exposures_of(campaign.dimensions, WearOut(), [send], worlds.noon)) == 2 * n_counted
 
 
 def test_the_latest_send_is_that_of_any_arm_and_every_send_counts(worlds, campaign):

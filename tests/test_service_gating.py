@@ -220,21 +220,23 @@ def test_of_very_many_sends_a_random_part_is_weighed(several, monkeypatch):
 
 
 def test_thompson_over_several_dimensions_can_be_judged_and_evaluated_by_whole_choices(worlds, cli, tmp_path):
-    running = Running(worlds, tmp_path / "many.db", *more_dimensions(worlds), name="thompson", floor=0.4)
-    running.send(120, 0, good="bad")
+    running = Running(
+        worlds, tmp_path / "many.db", worlds.dimension("cta", "join", "invite"), name="thompson", floor=0.4
+    )
+    running.send(60, 0, good="bad")
     running.train(1)
-    running.send(400, 2)
+    running.send(100, 2)
     running.train(3, promoting=False)
-    running.send(250, 4)
+    running.send(150, 4)
     running.close(5)
     ruling = judge(running.store, running.log, "s00002", Gate(margin=-1.0))
     (tmp_path / "campaign.toml").write_text(running.campaign.toml, encoding="utf-8")
     running.store.close()
-    assert "on 250 sends that neither learned from" in ruling.reasons[0]
+    assert "on 150 sends that neither learned from" in ruling.reasons[0]
     assert ruling.gain is not None
     ours = ["--db", tmp_path / "many.db", "--campaign", tmp_path / "campaign.toml"]
     found = cli.ask("--target", "snapshot:s00002", "--estimators", "order-2", *ours)
-    assert found["n"] == 250
+    assert found["n"] == 150
     assert "order-2" in cli.values(found)
 
 
