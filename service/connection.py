@@ -27,6 +27,11 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def may_still_go(since: float) -> bool:
+    """Whether a lock that has been in the way since then, on the monotonic clock, may still go by itself."""
+    return time.monotonic() - since < BUSY_SECONDS
+
+
 class Readers:
     """A connection for each thread that reads, closed when the thread ends.
 

@@ -21,14 +21,14 @@ from bandit.errors import EngineError, UnusableStore
 from bandit.log import LoggedDecision
 from bandit.reward import RewardSpec
 from service.caps import insert_within_caps
-from service.connection import Readers, connect, empty_log_of_changes
+from service.connection import Readers, connect, empty_log_of_changes, may_still_go
 from service.current_tables import bring_up_to_date
 from service.customer_keys import read_customer_keys
 from service.decisions_table import Row, Unreadable, find_decision, insert_decisions, iterate_decisions
 from service.rows import decided_values, stamp
 from service.writer import Operation, Result, Writer
 
-OPENING_ATTEMPTS = 200
+OPENING_PAUSE_SECONDS = 0.05
 _BY_CUSTOMER = "CREATE INDEX IF NOT EXISTS decisions_customer ON decisions(customer_key, decided_at)"
 """Finds what a customer got before. It costs a fifth of all decisions a second, so only a file that asks for it has it."""
 _BY_SENT = "CREATE INDEX IF NOT EXISTS decisions_sent ON decisions(customer_key, sent_at) WHERE sent_at IS NOT NULL"
@@ -246,7 +246,8 @@ class Store:
             the key of the draws, and the one that signs receipts of erasures.
         """
         _make_private(self.path)
-        for attempt in range(OPENING_ATTEMPTS):
+        begun = time.monotonic()
+        while True:
             try:
                 with self._once() as connection:
                     bring_up_to_date(connection, self.path)
@@ -254,10 +255,9 @@ class Store:
                     return _key(connection, "salt", salt), _key(connection, "receipts", None)
             except sqlite3.OperationalError as error:
                 is_busy = any(word in str(error) for word in ("locked", "already exists", "duplicate column"))
-                if not is_busy or attempt == OPENING_ATTEMPTS - 1:
+                if not (is_busy and may_still_go(begun)):
                     raise
-                time.sleep(0.05)
-        raise UnusableStore(f"{self.path} was locked by another process for too long. Try again.")
+                time.sleep(OPENING_PAUSE_SECONDS)
 
     @contextmanager
     def _once(self) -> Iterator[sqlite3.Connection]:
