@@ -10,6 +10,7 @@ from bandit.content import Content
 from bandit.context import Context, ContextValue, EncodedContext
 from bandit.dimension import Dimension
 from bandit.eligibility import Eligibility
+from bandit.fatigue import Cap, Sent
 from bandit.group import Groups
 from bandit.limits import Limits
 from bandit.privacy import Privacy
@@ -190,9 +191,26 @@ class Campaign:
         return self.reward.worth_of(types)
 
     @property
+    def caps(self) -> tuple[Cap, ...]:
+        """On messages to a customer; none where the file limits nothing."""
+        return self.limits.caps if self.limits else ()
+
+    @property
     def has_caps(self) -> bool:
         """Whether a customer may get only so many messages."""
-        return self.limits is not None and bool(self.limits.caps)
+        return bool(self.caps)
+
+    def message_of(self, arms: Sequence[str], at: datetime, *, is_own: bool = True) -> Sent | None:
+        """The message of a choice, as caps count it; None where it sends nothing.
+
+        Args:
+            arms: of the choice, one a dimension.
+            at: when it goes out.
+            is_own: whether it counts as one of the campaign that asks.
+        """
+        if self.silent is not None and arms[-1] == self.silent:
+            return None
+        return Sent(at, None if self.channel is None else arms[self.channel], is_own)
 
     def choice_of(self, picks: Sequence[int]) -> dict[str, str]:
         """Arm ids by dimension for a tuple of positions."""

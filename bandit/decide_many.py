@@ -267,10 +267,7 @@ def _check_many(asked: Requests) -> None:
     if not (_are_plain(asked.customer_ids) and _are_plain(asked.decision_ids)):
         for customer_id, decision_id in zip(asked.customer_ids, asked.decision_ids, strict=True):
             check_ids(customer_id, decision_id)
-    if len(set(map(id, asked.at))) == 1:  # a table has one time for all
-        require_zone(asked.at[0])
-        return
-    for at in {id(at): at for at in asked.at}.values():
+    for at in dict(zip(map(id, asked.at), asked.at, strict=True)).values():  # a table has one time for all
         require_zone(at)
 
 

@@ -11,7 +11,6 @@ from bandit.campaign import Campaign
 from bandit.context import Context, ContextValue, EncodedContext, is_unicode
 from bandit.decision import Decision, Pick
 from bandit.draw import Hash, KeyedHmac, begun_position, draw, key_under, keyed_hmac, position_after, with_part
-from bandit.eligibility import Eligibility
 from bandit.errors import InvalidContext, InvalidEstimates, InvalidPmf, MismatchedPolicy
 from bandit.estimates import Need, Offer
 from bandit.exclusion import Excludes, excluded_in
@@ -60,7 +59,6 @@ class Engine:
     secret: bytes
     served: Served | None = None
     unserved: str = NO_SNAPSHOT
-    _eligibility: Eligibility = field(init=False, repr=False, compare=False)
     _products: ProductOffers = field(init=False, repr=False, compare=False)
     _keyed: KeyedHmac = field(init=False, repr=False, compare=False)
     _begun: Hash = field(init=False, repr=False, compare=False)
@@ -72,7 +70,6 @@ class Engine:
             )
         wears = self.campaign.looks_back is not None
         learner_for(self.campaign.learner, self.policies[Group.LEARNER].needs, wears=wears)
-        object.__setattr__(self, "_eligibility", self.campaign.eligibility)
         object.__setattr__(self, "_products", ProductOffers(self.campaign.dimensions))
         object.__setattr__(self, "_keyed", keyed_hmac(self.secret))
         object.__setattr__(self, "_begun", begun_position(self.campaign.id, salt=self.salt))
@@ -192,7 +189,7 @@ class Engine:
         estimate: float | None = None
         last, drawn = len(self.campaign.dimensions) - 1, with_part(self._begun, decision_id)
         for d, dimension in enumerate(self.campaign.dimensions):
-            offered = self._eligibility.offered(d, context.values, positions, context.excluded)
+            offered = self.campaign.eligibility.offered(d, context.values, positions, context.excluded)
             offer = scorer.offer(state, d, offered) if scorer else Offer(d, offered)
             pmf = Pmf(dimension.ids, _spread(policy.shares(offer), offered, len(dimension.ids)))
             position = position_after(drawn, dimension.name)

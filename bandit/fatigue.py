@@ -48,6 +48,16 @@ class Sent(NamedTuple):
     is_own: bool = True
 
 
+def longest_of(caps: Sequence[Cap]) -> timedelta:
+    """The longest stretch of any of them: older messages bind nobody."""
+    return max((cap.within for cap in caps), default=timedelta(0))
+
+
+def count_all_campaigns(caps: Sequence[Cap]) -> bool:
+    """Whether messages of other campaigns in the same store matter to any of them."""
+    return any(cap.all_campaigns for cap in caps)
+
+
 def free_from(caps: Sequence[Cap], message: Sent, sends: Sequence[Sent]) -> datetime:
     """The first time from that of a message on at which it keeps every cap.
 

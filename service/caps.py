@@ -11,7 +11,7 @@ import msgspec
 
 from bandit.campaign import Campaign
 from bandit.errors import CapReached, EngineError
-from bandit.fatigue import Sent, free_from
+from bandit.fatigue import Sent, count_all_campaigns, free_from, longest_of
 from bandit.reward import State
 from bandit.send_slots import LONGEST_HORIZON
 from service.decisions_table import Row, insert_decisions
@@ -51,9 +51,8 @@ class Caps:
 
     def __init__(self, connection: sqlite3.Connection, campaign: Campaign, campaign_of: CampaignOf) -> None:
         self._connection, self._campaign, self._campaign_of = connection, campaign, campaign_of
-        self._caps = campaign.limits.caps if campaign.limits else ()
-        self._everywhere = any(cap.all_campaigns for cap in self._caps)
-        self._longest = max((cap.within for cap in self._caps), default=timedelta(0))
+        self._caps = campaign.caps
+        self._everywhere, self._longest = count_all_campaigns(self._caps), longest_of(self._caps)
         self._waiting: dict[str, list[Sent]] = defaultdict(list)
         self._ids: set[str] = set()
 
@@ -101,12 +100,9 @@ class Caps:
 
 def message_of(campaign: Campaign, arms: str, at: datetime, *, is_own: bool) -> Sent | None:
     """The message of a row; None where its choice sends nothing."""
-    if campaign.silent is None and campaign.channel is None:
-        return Sent(at, None, is_own)
-    found = _arms.decode(arms)
-    if campaign.silent is not None and found[-1] == campaign.silent:
-        return None
-    return Sent(at, found[campaign.channel] if campaign.channel is not None else None, is_own)
+    # The hot path of the writer: arms are read only where they say something about the message.
+    asks = campaign.silent is not None or campaign.channel is not None
+    return campaign.message_of(_arms.decode(arms) if asks else (), at, is_own=is_own)
 
 
 def insert_within_caps(

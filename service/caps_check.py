@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from bandit.campaign import Campaign
-from bandit.fatigue import Cap, Sent, breaks
+from bandit.fatigue import Cap, Sent, breaks, count_all_campaigns, longest_of
 from bandit.reward import State
 from evaluation.verify import Check
 from service.caps import message_of
@@ -55,9 +55,8 @@ def check_caps(connection: sqlite3.Connection, log: Log, campaign_of: Callable[[
         campaign_of: of any log, by its number: its messages may count as well.
     """
     check = Check("caps", "each message kept the frequency caps, by the messages stored before it")
-    caps = log.campaign.limits.caps if log.campaign.limits else ()
-    everywhere = any(cap.all_campaigns for cap in caps)
-    rows = connection.execute(_MESSAGES, (log.campaign.id, everywhere, log.log_id))
+    caps = log.campaign.caps
+    rows = connection.execute(_MESSAGES, (log.campaign.id, count_all_campaigns(caps), log.log_id))
     for _, found in groupby(rows, key=itemgetter(0)):
         _check_customer(check, log, caps, list(_messages(found, log, campaign_of)))
     return check
@@ -77,7 +76,7 @@ def _messages(rows: Iterator[_Row], log: Log, campaign_of: Callable[[int], Campa
 
 
 def _check_customer(check: Check, log: Log, caps: Sequence[Cap], messages: Sequence[_Message]) -> None:
-    longest = max((cap.within for cap in caps), default=timedelta(0))
+    longest = longest_of(caps)
     before: list[_Message] = []
     for one in messages:
         if one.log_id == log.log_id:

@@ -176,13 +176,11 @@ def _fault(campaign: Campaign, spec: ProfileSpec, learned: LearnedSegments | Non
     if learned:
         return None
     numeric = _numeric_features(spec) | {name for name, item in fields.items() if isinstance(item, NumericField)}
-    ranges = {name for rule in spec.segments.rules for one in rule.when for name, on in one.items() if _is_range(on)}
+    ranges = {
+        name for rule in spec.segments.rules for one in rule.when for name, on in one.items() if isinstance(on, Range)
+    }
     wrong = sorted(ranges - numeric)
     return f"a rule asks for a number of {', '.join(wrong)}, where texts stand." if wrong else None
-
-
-def _is_range(allowed: object) -> bool:
-    return isinstance(allowed, Range)
 
 
 def _numeric_features(spec: ProfileSpec) -> set[str]:

@@ -29,8 +29,7 @@ def worth_behind(campaign: Campaign, choice: Mapping[str, str], reward: float, r
     if spec is None or not recent_sends or campaign.sends_nothing(choice):
         return reward
     worth = reward + spec.of(int(recent_sends))
-    known = (0.0, *campaign.reward.worths, *campaign.reward.worth_bounds)
-    return next((one for one in known if math.isclose(one, worth, abs_tol=_CLOSE)), worth)
+    return next((one for one in _known(campaign) if math.isclose(one, worth, abs_tol=_CLOSE)), worth)
 
 
 def worths_behind(batch: LogBatch, campaign: Campaign) -> FloatArray:
@@ -42,10 +41,15 @@ def worths_behind(batch: LogBatch, campaign: Campaign) -> FloatArray:
     if campaign.silent is not None:
         counts[batch.picks[:, -1] == campaign.dimensions[-1].index_of(campaign.silent)] = 0.0
     worths = batch.rewards + spec.cost * counts
-    known = np.unique((0.0, *campaign.reward.worths, *campaign.reward.worth_bounds))
+    known = np.unique(_known(campaign))
     nearest = known[np.abs(worths[:, None] - known).argmin(axis=1)]
     is_close = (counts > 0.0) & np.isclose(worths, nearest, rtol=_CLOSE, atol=_CLOSE)
     return np.where(is_close, nearest, worths)
+
+
+def _known(campaign: Campaign) -> tuple[float, ...]:
+    """Worths that outcomes are likely to have together: of none, of one, of all that are good or bad."""
+    return (0.0, *campaign.reward.worths, *campaign.reward.worth_bounds)
 
 
 def with_worths(batch: LogBatch, campaign: Campaign) -> LogBatch:

@@ -17,7 +17,7 @@ import pandas as pd
 from bandit.profile.events import COLUMNS, Event
 from bandit.profile.population import Population
 from service.customer_events import Reported
-from service.kept_models import KEPT, RULES, Kept
+from service.kept_models import KEPT, NONE, RULES, Kept
 from service.live_profile import LiveProfile, ReportedEvent
 from service.store import Log, Store
 
@@ -84,14 +84,8 @@ def loaded_text(loaded: Loaded, path: str) -> str:
     """What was loaded, for people."""
     lines = [f"{loaded.accepted:,} events are new in {path}, {loaded.duplicate:,} were there already."]
     for kind, one in loaded.kept.items():
-        how = (
-            f"those of {one['model_id']}"
-            if one["how"] == KEPT
-            else "by the campaign's rules"
-            if one["how"] == RULES
-            else "none"
-        )
-        lines.append(f"{kind} of live contexts from now on: {how}.")
+        words = {KEPT: f"those of {one['model_id']}", RULES: "by the campaign's rules", NONE: "none"}
+        lines.append(f"{kind} of live contexts from now on: {words[str(one['how'])]}.")
     return "\n".join(lines)
 
 

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from service.clock import NewId
+from service.daily import Daily
 from service.erasing import erase_expired
 from service.erasure import Erasure
 from service.settings import Settings
 from service.store import Log, Store
-
-PAUSE = timedelta(days=1)
 
 
 def retention_of(log: Log, settings: Settings) -> timedelta | None:
@@ -34,7 +33,7 @@ class Retention:
 
     def __init__(self, store: Store, log: Log, retention: timedelta | None) -> None:
         self._store, self._log, self._retention = store, log, retention
-        self._last: datetime | None = None
+        self._daily = Daily()
 
     def step(self, now: datetime, new_id: NewId, *, is_wanted: Callable[[], bool] = lambda: True) -> list[Erasure]:
         """Erase what is too old, if a day has gone by since the last time; returns the receipts.
@@ -44,8 +43,8 @@ class Retention:
             new_id: names the receipts.
             is_wanted: asked now and then; once it says no, the rest stays until the next time.
         """
-        if self._retention is None or (self._last is not None and now - self._last < PAUSE):
+        if self._retention is None or not self._daily.is_due(now):
             return []
         receipts = erase_expired(self._store, self._log, self._retention, at=now, new_id=new_id, is_wanted=is_wanted)
-        self._last = now
+        self._daily.done(now)
         return receipts

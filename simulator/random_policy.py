@@ -38,7 +38,6 @@ class RandomPolicy:
     """
 
     campaign: Campaign
-    _eligibility: Eligibility = field(init=False, repr=False)
     _at_any_time: Eligibility = field(init=False, repr=False)
     _conditions: tuple[tuple[str, object], ...] = field(init=False, repr=False)
     _kept: dict[tuple[tuple[bool, ...], tuple[Excluded, ...]], FloatArray] = field(init=False, repr=False)
@@ -48,7 +47,6 @@ class RandomPolicy:
         for dimension in self.campaign.dimensions:
             for arm in dimension.arms:
                 conditions += [pair for pair in arm.when.items() if pair not in conditions]
-        object.__setattr__(self, "_eligibility", self.campaign.eligibility)
         object.__setattr__(self, "_at_any_time", Eligibility(_without_time(self.campaign)))
         object.__setattr__(self, "_conditions", tuple(conditions))
         object.__setattr__(self, "_kept", {})
@@ -92,7 +90,7 @@ class RandomPolicy:
         if key not in self._kept:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
-            rules = self._eligibility if self._is_timed(context) else self._at_any_time
+            rules = self.campaign.eligibility if self._is_timed(context) else self._at_any_time
             self._kept[key] = self._worked_out(rules, self.campaign.schema.encode(Context(context)).values, excluded)
         return self._kept[key]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bandit.campaign import Campaign
-from bandit.fatigue import Sent, free_from
+from bandit.fatigue import Sent, free_from, longest_of
 
 
 @dataclass(slots=True, eq=False)
@@ -47,12 +47,13 @@ class SendCaps:
         >>> [caps.allow(campaign, "c1", day, None, {"subject": "plain"}) for day in days], caps.n_capped
         ([True, False, True], 1)
         """
-        caps = campaign.limits.caps if campaign.limits else ()
-        if not caps or campaign.sends_nothing(choice):
+        caps = campaign.caps
+        if not caps:
             return True
-        channel = campaign.channel
-        message = Sent(send_at or at, None if channel is None else choice[campaign.dimensions[channel].name])
-        sends, longest = self._sends[customer_id], max(cap.within for cap in caps)
+        message = campaign.message_of([choice[dimension.name] for dimension in campaign.dimensions], send_at or at)
+        if message is None:
+            return True
+        sends, longest = self._sends[customer_id], longest_of(caps)
         # A message goes out when it is decided or later, so what is older than the longest cap binds nobody any more.
         sends[:] = [one for one in sends if at - one.at < longest]
         if free_from(caps, message, sends) > message.at:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
@@ -164,9 +165,9 @@ def scorer_of(campaign, rng):
 def engines(worlds, campaign, seed):
     """The engine, and the same without its look ahead."""
     served = Served("s1", scorer_of(campaign, np.random.default_rng(seed)))
-    engine, before = (worlds.engine(campaign, served=served) for _ in range(2))
-    object.__setattr__(before, "_eligibility", Eligibility(campaign.dimensions, looks_ahead=False))
-    return engine, before
+    blind = replace(campaign)
+    object.__setattr__(blind, "eligibility", Eligibility(campaign.dimensions, looks_ahead=False))
+    return worlds.engine(campaign, served=served), worlds.engine(blind, served=served)
 
 
 def decided(engine, n, context, excluded, at):

@@ -17,13 +17,13 @@ import msgspec
 
 from bandit.errors import UnknownDecision, UnusableLog
 from bandit.training import teaches
+from service.daily import Daily
 from service.rankings.snapshots import newest_whole
 from service.rows import stamp
 from service.store import Store
 
 AT_ONCE = 200
 """Rankings of one transaction: whoever ranks waits meanwhile."""
-PAUSE = timedelta(days=1)
 _FIELDS = 'seq, event_id, chain, matured, "group"'
 _OLD = (
     f"SELECT {_FIELDS} FROM rankings WHERE campaign = ? AND decided_at < ? "  # noqa: S608 - our own column names
@@ -56,7 +56,7 @@ class RankingRetention:
 
     def __init__(self, store: Store, campaign: str, keep: timedelta | None) -> None:
         self._store, self._campaign, self._keep = store, campaign, keep
-        self._last: datetime | None = None
+        self._daily = Daily()
 
     def step(self, now: datetime, *, is_wanted: Callable[[], bool] = lambda: True) -> int:
         """Erase what is too old, if a day has gone by since the last time; returns how many.
@@ -65,10 +65,10 @@ class RankingRetention:
             now: the time.
             is_wanted: asked now and then; once it says no, the rest stays until the next time.
         """
-        if self._keep is None or (self._last is not None and now - self._last < PAUSE):
+        if self._keep is None or not self._daily.is_due(now):
             return 0
         erased = erase_old_rankings(self._store, self._campaign, self._keep, now, is_wanted=is_wanted)
-        self._last = now  # after it, so that what a full disk stopped is tried again soon
+        self._daily.done(now)
         return erased
 
 
