@@ -60,8 +60,9 @@ class Stages:
 
 def rows_of(worlds, campaign, contexts, *, ahead):
     """What is answered, as columns of a log; the random policy decides."""
-    engine = Engine(campaign, group_policies(campaign), salt=worlds.salt, secret=worlds.secret)
-    object.__setattr__(engine, "_eligibility", Eligibility(campaign.dimensions, looks_ahead=ahead))
+    ruled = replace(campaign)
+    object.__setattr__(ruled, "eligibility", Eligibility(campaign.dimensions, looks_ahead=ahead))
+    engine = Engine(ruled, group_policies(ruled), salt=worlds.salt, secret=worlds.secret)
     made = []
     for i, context in enumerate(contexts):
         try:

@@ -52,9 +52,9 @@ class Logged:
 
     def decide(self, n, at=SATURDAY, *, ahead=True):
         """Stores what is answered; says how many were refused."""
-        engine = engine_for(self.store, self.log)
-        rules = Eligibility(self.log.campaign.dimensions, looks_ahead=ahead)
-        object.__setattr__(engine, "_eligibility", rules)
+        campaign = replace(self.log.campaign)
+        object.__setattr__(campaign, "eligibility", Eligibility(campaign.dimensions, looks_ahead=ahead))
+        engine = engine_for(self.store, replace(self.log, campaign=campaign))
         made, refused = [], 0
         for _ in range(n):
             self.n += 1
