@@ -145,3 +145,14 @@ def test_every_variable_of_the_deploy_files_is_a_setting(name):
     asked = {found.removesuffix("_FILE") for found in re.findall(r"\bMANYARM_[A-Z_]+", page(f"docs/deploy/{name}"))}
     assert asked
     assert asked <= {setting.variable for setting in SETTINGS}
+
+
+def test_no_two_pages_start_servers_on_the_same_port():
+    started: dict[str, set[Path]] = {}
+    for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for block in re.findall(r"```bash\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+            for port in re.findall(r"(?:--port |^port = |localhost:)(\d+)", block, re.MULTILINE):
+                started.setdefault(port, set()).add(path)
+    # Pages run side by side: one would be answered by the other one's server.
+    assert len(started) >= 6
+    assert {port: pages for port, pages in started.items() if len(pages) > 1} == {}
