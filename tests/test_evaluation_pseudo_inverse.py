@@ -159,8 +159,16 @@ def test_mean_weight_is_1_under_the_log(sizes, seed, order):
 @given(sizes=sizes_of_choices, seed=seeds, order=st.integers(1, 4))
 def test_a_target_that_is_the_log_has_weight_1_everywhere(sizes, seed, order):
     rng = rng_of(seed)
-    behavior = sequential_pmf(sizes, rng, 0.0, removed_arms(sizes, rng))
+    behavior = sequential_pmf(sizes, rng, 1e-3, removed_arms(sizes, rng))
     assert close(pinv_table(behavior, behavior, order), (behavior > 0).astype(float))
+
+
+@given(sizes=sizes_of_choices, seed=seeds, order=st.integers(1, 4))
+def test_without_a_floor_what_is_hardly_ever_drawn_costs_no_digits_of_what_is(sizes, seed, order):
+    rng = rng_of(seed)
+    behavior = sequential_pmf(sizes, rng, 0.0, removed_arms(sizes, rng))
+    errors = np.abs(pinv_table(behavior, behavior, order) - (behavior > 0))
+    assert (behavior * errors).max() <= 1e-12
 
 
 @given(sizes=sizes_of_choices, seed=seeds, beyond=st.integers(0, 3))
