@@ -5,7 +5,10 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import random
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,8 +26,10 @@ from sybil.parsers.rest import DocTestParser
 
 pytest_plugins = ["tests.made_once"]
 
-# How long an example takes is a matter of the machine, and no test of a law.
-settings.register_profile("any machine", deadline=None)
+# How long an example takes is a matter of the machine, and no test of a law. Whoever runs the tests looks at the same
+# examples, so that no run fails by luck; `--hypothesis-profile "new examples"` looks for others.
+settings.register_profile("new examples", deadline=None)
+settings.register_profile("any machine", deadline=None, derandomize=True)
 settings.load_profile("any machine")
 
 # On two cores with two workers, threads that multiply matrices wait for each other; those who come next inherit it.
@@ -37,6 +42,10 @@ FORKS = Path(__file__).resolve().parent / "tests" / "forks.py"
 SHARED_FORKS = "FORKS_OF_THE_TESTS"
 """The environment variable with the folder of the server that all workers use."""
 SECONDS_TO_LOAD = 600
+SECONDS_OF_A_BLOCK = 600
+PORT = re.compile(r"(?:--port |^port = |localhost:)(\d+)", re.MULTILINE)
+PORTS = range(20_000, 30_000)
+"""Below those that systems give to whoever connects: nobody gets one between this and a server's start."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -87,6 +96,7 @@ def run_in_shell(example: Example) -> None:
         if not SHARED.is_dir():
             pytest.skip("the real data sets are not beside this clone")
         script = script.replace("../shared", str(SHARED))
+    script = with_free_ports(script, example.namespace.setdefault("ports", {}))
     environment = {**os.environ, "PATH": f"{forks()}:{BIN}:{os.environ['PATH']}"}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
@@ -94,16 +104,41 @@ def run_in_shell(example: Example) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        stdin=subprocess.DEVNULL,
+        timeout=SECONDS_OF_A_BLOCK,
         check=False,
     )
     if done.returncode:
         raise AssertionError(f"exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
 
 
+def with_free_ports(script: str, known: dict[str, int]) -> str:
+    """Instead of a page's ports some that nobody uses: the reader of another page, or another clone, may have those.
+
+    Args:
+        script: a block of a page.
+        known: the page's ports so far, and what stands for them; new ones are added.
+    """
+    for port in PORT.findall(script):
+        known.setdefault(port, free_port())
+    for port, free in known.items():
+        script = re.sub(rf"\b{port}\b", str(free), script)
+    return script
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+
+
 def set_up(namespace: dict[str, object]) -> None:
     """Each page has a folder of its own, and is run from top to bottom in it."""
-    temporary = tempfile.TemporaryDirectory()
+    # A server that was told to stop may still write while the folder is removed.
+    temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     namespace["temporary"], namespace["folder"] = temporary, temporary.name
     namespace["home"] = str(Path.cwd())
     os.chdir(temporary.name)

@@ -71,7 +71,7 @@ class Sizes:
     processes: int = 2
 
 
-SMOKE = Sizes(2000, 1, 5_000, 4, 2, 2, 20, 2, 1, 400, 1, processes=1)
+SMOKE = Sizes(2000, 1, 5_000, 4, 2, 2, 20, 1, 1, 100, 1, processes=1)
 
 
 def gates_of(document: dict[str, Any]) -> list[Gate]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -22,11 +23,10 @@ from scipy import stats
 from sklearn.metrics import adjusted_rand_score
 from timing import keep
 
-from bandit.profile.segment_search import SegmentSearch, learn_segments
+from bandit.profile.segment_search import N_REFERENCES, SegmentSearch, learn_segments
 from bandit.profile.segment_spec import LearnedSpec, SegmentSpec
 
 SEED = 20261129
-N_CUSTOMERS = 500
 DISTANCES = (3.0, 4.0, 5.0, 6.0)
 RIGHT = 0.8
 Draw = Callable[[np.random.Generator, int], pd.DataFrame]
@@ -89,22 +89,34 @@ def clouds(rng: np.random.Generator, n: int, distance: float) -> tuple[pd.DataFr
     return _numbers(centres[truth] + rng.normal(size=(n, 4))), truth
 
 
-def searched(table: pd.DataFrame, seed: int) -> SegmentSearch:
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Customers of a table, and structureless tables of each kind that one is held against."""
+
+    n_customers: int = 500
+    n_references: int = N_REFERENCES
+
+
+FULL, SMOKE = Size(), Size(80, 1)
+
+
+def searched(table: pd.DataFrame, seed: int, n_references: int = N_REFERENCES) -> SegmentSearch:
     spec = SegmentSpec(groups={"all": tuple(table.columns)}, learned=LearnedSpec(groups=("all",), seed=seed))
-    return learn_segments(table, spec)
+    return learn_segments(table, spec, n_references=n_references)
 
 
-def false_findings(draw: Draw, n_tables: int) -> dict[str, object]:
-    searches = [searched(draw(np.random.default_rng([SEED, k]), N_CUSTOMERS), k) for k in range(n_tables)]
+def false_findings(draw: Draw, n_tables: int, size: Size = FULL) -> dict[str, object]:
+    tables = [draw(np.random.default_rng([SEED, k]), size.n_customers) for k in range(n_tables)]
+    searches = [searched(table, k, size.n_references) for k, table in enumerate(tables)]
     found = [one.segments.method for one in searches if one.segments]
     return {"tables": n_tables, "with segments": len(found), "methods": found}
 
 
-def right_findings(distance: float, n_tables: int) -> dict[str, object]:
+def right_findings(distance: float, n_tables: int, size: Size = FULL) -> dict[str, object]:
     right, found = 0, 0
     for k in range(n_tables):
-        table, truth = clouds(np.random.default_rng([SEED, 1, k]), N_CUSTOMERS, distance)
-        segments = searched(table, k).segments
+        table, truth = clouds(np.random.default_rng([SEED, 1, k]), size.n_customers, distance)
+        segments = searched(table, k, size.n_references).segments
         if segments:
             found += 1
             right += adjusted_rand_score(truth, segments.assign(table)["segment"]) > RIGHT
@@ -128,11 +140,13 @@ def timed(n_customers: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", type=int, default=40, help="of each kind without structure; a quarter of it with")
-    parser.add_argument("--smoke", action="store_true", help="one table of two kinds, nothing written: does it run?")
+    parser.add_argument(
+        "--smoke", action="store_true", help="one small table of two kinds, nothing written: does it run?"
+    )
     options = parser.parse_args()
     if options.smoke:
-        false_findings(cloud, 1)
-        right_findings(6.0, 1)
+        false_findings(cloud, 1, SMOKE)
+        right_findings(9.0, 1, SMOKE)
         print("ok")
         return
     without = {draw.__name__: false_findings(draw, options.tables) for draw in STRUCTURELESS}
@@ -142,7 +156,7 @@ def main() -> None:
     gate = Gate("false findings", n_false, largest=float(stats.binom.ppf(0.999, n_tables, 0.05)))
     measured = {"without structure": without, "three clouds, by distance": within, "seconds": timed(50_000)}
     gates = {"false findings": n_false, "of tables": n_tables, "at most": gate.largest, "holds": gate.holds}
-    keep("segments", {"seed": SEED, "customers a table": N_CUSTOMERS, **measured, "gate": gates})
+    keep("segments", {"seed": SEED, "customers a table": FULL.n_customers, **measured, "gate": gates})
     if not gate.holds:
         raise SystemExit(1)
 

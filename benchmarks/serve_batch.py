@@ -143,15 +143,15 @@ def batch(*, n: int = 200_000, rounds: int = 3, smoke: bool = False) -> dict[str
         rounds: each contestant takes one turn in each.
         smoke: a little of everything, nothing over HTTP.
     """
-    n, rounds = (300, 1) if smoke else (n, rounds)
+    n, rounds = (40, 1) if smoke else (n, rounds)
     with tempfile.TemporaryDirectory() as name:
-        made = prepared(Path(name), SIZES["12x4x4x10 arms"], n=400 if smoke else 3000)
+        made = prepared(Path(name), SIZES["12x4x4x10 arms"], n=100 if smoke else 3000)
         with Store(made.db) as store:
             engine = engine_for(store, store.open_log(made.campaign, datetime.now(UTC)))
         found, memory = _in_turns(made, engine, n, rounds, with_http=not smoke)
-    loops = {"one": [1 / looped(1) for _ in range(rounds)], "two": [2 / looped(2) for _ in range(rounds)]}
     if smoke:
         return {}
+    loops = {"one": [1 / looped(1) for _ in range(rounds)], "two": [2 / looped(2) for _ in range(rounds)]}
     names = {SCORING: "scoring", PLAIN: "scoring, a Context each", DURABLE: "one process", SINGLE: "one core"}
     ratios = {name: ratio(found, name_of, "HTTP" if name == SINGLE else "driver") for name, name_of in names.items()}
     return {

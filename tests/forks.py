@@ -46,6 +46,11 @@ import json, os, signal, socket, sys
 
 request = {{"name": {name!r}, "arguments": sys.argv[1:], "folder": os.getcwd(), "environment": dict(os.environ)}}
 message = json.dumps(request).encode()
+for number in (0, 1, 2):
+    try:
+        os.fstat(number)
+    except OSError:  # closed: nothing comes from there, and nothing is kept
+        os.open(os.devnull, os.O_RDWR)
 with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
     server.connect({address!r})
     socket.send_fds(server, [len(message).to_bytes(4, "big")], [0, 1, 2])

@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
+from bandit.features import FeatureSpace
 from bandit.learner import TrainingRow
-from bandit.regression import reference_score, serve
+from bandit.regression import reference_score, serve, task_of, whole_bank
 
 AGREE = 1e-5
 CONTEXT = {
@@ -64,6 +65,7 @@ class Compiled:
         )
         self.snapshot = worlds.train(self.campaign, worlds.rows(self.campaign, n, chance))
         self.scorer = serve(self.campaign, self.snapshot)
+        _, self.reference, _ = whole_bank(self.campaign, task_of(self.campaign), self.snapshot, serving=True)
         self.target, self.interactions = target, interactions
         contexts = worlds.contexts(self.campaign, 3, missing=0.3, seed=9)
         self.contexts = [self.campaign.schema.encode(context) for context in contexts]
@@ -72,7 +74,7 @@ class Compiled:
         """Vowpal Wabbit's linear predictions of every whole choice, shape (n_models, *n_arms of each dimension)."""
         choices = list(itertools.product(*map(range, self.campaign.sizes)))
         rows = [TrainingRow(context, picks, 0.0, (), (), ()) for picks in choices]
-        answers = np.array([reference_score(self.campaign, self.snapshot, row) for row in rows])
+        answers = np.array([self.reference.predict(row) for row in rows])
         return answers.T.reshape(-1, *self.campaign.sizes)
 
     def reward(self, linear):
@@ -98,6 +100,12 @@ class Compiled:
 @pytest.fixture(scope="module", params=[param.values for param in CASES], ids=[param.id for param in CASES])
 def compiled(request, worlds):
     return Compiled(worlds, *request.param)
+
+
+def test_what_is_compared_with_is_what_a_snapshot_says_that_was_just_read(compiled):
+    context, picks = next(choices(compiled))
+    just_read = reference_score(compiled.campaign, compiled.snapshot, TrainingRow(context, picks, 0.0, (), (), ()))
+    assert compiled.linear(context)[(slice(None), *picks)] == pytest.approx(np.array(just_read), abs=0.0)
 
 
 def choices(compiled, seed=0):
@@ -165,6 +173,18 @@ def test_ten_bits_really_make_features_collide(worlds):
     context, _ = next(choices(wide))
     assert "-b 10" in narrow.snapshot.arguments[0]
     assert np.abs(wide.linear(context) - narrow.linear(context)).max() > 1e-3
+
+
+def test_few_features_get_eighteen_bits_and_many_get_sixty_four_places_each(worlds):
+    """The rule of the product, which tests have narrowed for themselves; see tests/made_once.py."""
+    bits = FeatureSpace.bits.fget.__wrapped__
+    few, many = (
+        FeatureSpace.of(worlds.campaign(dimension=[worlds.dimension("subject", *(f"a{k}" for k in range(n)))]))
+        for n in (3, 3000)
+    )
+    assert bits(few) == 18 < bits(many) == FeatureSpace.bits.fget(many)
+    assert 2 ** bits(many) >= 64 * many.n_weights > 2 ** (bits(many) - 1)
+    assert 2 ** FeatureSpace.bits.fget(few) >= 64 * few.n_weights
 
 
 def test_arms_that_share_a_feature_share_what_is_learned_about_it(worlds):

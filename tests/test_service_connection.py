@@ -44,7 +44,7 @@ def test_a_store_that_is_closed_closes_the_connections_of_threads_that_go_on(tmp
     def read():
         connection = store.reader()
         opened.set()
-        closed.wait(2.0)
+        closed.wait(60.0)
         try:
             connection.execute("SELECT 1")
         except sqlite3.ProgrammingError as error:
@@ -52,7 +52,7 @@ def test_a_store_that_is_closed_closes_the_connections_of_threads_that_go_on(tmp
 
     thread = threading.Thread(target=read)
     thread.start()
-    opened.wait(2.0)
+    opened.wait(60.0)
     store.close()
     closed.set()
     thread.join()
@@ -70,6 +70,7 @@ def test_nobody_who_writes_waits_long_while_the_log_is_emptied_beside_a_reader(s
     note("second")
     found = []
     wiping = threading.Thread(target=lambda: found.append(store.wipe()))
+    begun = time.perf_counter()
     wiping.start()
     longest, n = 0.0, 0
     while wiping.is_alive():
@@ -77,7 +78,10 @@ def test_nobody_who_writes_waits_long_while_the_log_is_emptied_beside_a_reader(s
         note(f"{n}")
         longest, n = max(longest, time.perf_counter() - started), n + 1
         time.sleep(0.01)
+    whole = time.perf_counter() - begun
     reader.execute("ROLLBACK")
     assert found == [False]
-    assert longest < 1.0  # it was two seconds
+    # By the time of the wiping, whatever else the machine does; without pauses in it the first write waited until its end.
+    assert n > 2
+    assert longest < 0.75 * whole
     assert store.wipe()

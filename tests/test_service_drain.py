@@ -27,12 +27,12 @@ from service.settings import Settings
 from service.store import Store
 from service.verification import verify_store
 
-CLIENTS, ENOUGH = 6, 200
+CLIENTS, ENOUGH = 6, 100
 SETTINGS = """
 log_format = "json"
 log_requests = true
 drain = "20s"
-drain_notice = "1s"
+drain_notice = "2s"
 """
 
 
@@ -100,6 +100,34 @@ def locked(path: Path) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
+@contextmanager
+def ended(server: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Whatever goes wrong: a server that is left behind would be blamed on another test."""
+    try:
+        yield
+    finally:
+        server.kill()
+        server.wait()
+
+
+def until_draining(port: int) -> httpx.Response:
+    """What /readyz says as soon as the signal has arrived."""
+    with httpx.Client(timeout=5, verify=False) as http:
+        while (answer := http.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200:
+            time.sleep(0.01)
+    return answer
+
+
+def until_nobody_listens(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with socket.socket() as caller:
+            if caller.connect_ex(("127.0.0.1", port)):
+                return
+        time.sleep(0.05)
+    pytest.fail("the server listens on and on")
+
+
 def press(port: int, client: int, pressed: Pressed, numbers: itertools.count[int]) -> None:
     """Decide as fast as it goes; come back elsewhere once an answer asks for it, as load balancers do."""
     with httpx.Client(base_url=f"http://127.0.0.1:{port}/v1", timeout=20, verify=False) as http:
@@ -127,18 +155,18 @@ def served(tmp_path_factory: pytest.TempPathFactory, worlds) -> Served:
     clients = [threading.Thread(target=press, args=(port, one, pressed, numbers)) for one in range(CLIENTS)]
     for thread in clients:
         thread.start()
-    deadline = time.monotonic() + 30
-    while len(pressed.answers) < ENOUGH and time.monotonic() < deadline:
-        time.sleep(0.02)
-    with locked(folder / "manyarm.db"):  # longer than the notice: requests are in flight when listening ends
-        time.sleep(0.5)
-        server.send_signal(signal.SIGTERM)
-        asked = time.monotonic()
-        time.sleep(0.2)
-        readyz = [httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5)]
-        time.sleep(1.5)
-        in_flight = sum(thread.is_alive() for thread in clients)
-    status = server.wait(timeout=30)
+    with ended(server):
+        deadline = time.monotonic() + 60
+        while len(pressed.answers) < ENOUGH and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with locked(folder / "manyarm.db"):  # longer than the notice: requests are in flight when listening ends
+            time.sleep(0.5)
+            server.send_signal(signal.SIGTERM)
+            asked = time.monotonic()
+            readyz = [until_draining(port)]
+            until_nobody_listens(port)
+            in_flight = sum(thread.is_alive() for thread in clients)
+        status = server.wait(timeout=60)
     seconds = time.monotonic() - asked
     for thread in clients:
         thread.join()
@@ -147,7 +175,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, worlds) -> Served:
 
 
 def test_every_request_that_was_accepted_is_answered(served: Served) -> None:
-    assert len(served.pressed.answers) > ENOUGH, "the load was too light to prove anything"
+    assert len(served.pressed.answers) >= ENOUGH, "the load was too light to prove anything"
     assert served.in_flight, "nobody waited for an answer when listening ended"
     assert served.pressed.unanswered == []
     assert set(served.pressed.answers.values()) == {200}
@@ -170,7 +198,7 @@ def test_readyz_turns_503_at_once_with_the_reason(served: Served) -> None:
 
 def test_the_process_ends_well_and_in_time(served: Served) -> None:
     assert served.status == 0
-    assert 1.0 <= served.seconds < 20.0
+    assert 2.0 <= served.seconds < 20.0
 
 
 def test_every_line_of_the_log_is_json_and_says_what_happened(served: Served) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import math
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -94,11 +96,16 @@ def test_what_cannot_be_replayed_is_refused_with_advice(log, arguments, advice):
 
 
 @pytest.mark.skipif(not HILLSTROM.is_file(), reason="the real data sets are not beside this clone")
-def test_on_a_real_experiment_a_third_is_kept_and_learning_does_no_harm():
-    """Hillstrom: three arms, each sent to a third of the customers at random."""
+def test_on_a_real_experiment_a_third_is_kept_and_learning_does_no_harm(tmp_path):
+    """Hillstrom: three arms, each sent to a third of the customers at random.
+
+    The first 20,000 of 38,484 rows: of a share of .333 the limits are .017 away, which no wrong rule of keeping is near.
+    """
+    with gzip.open(HILLSTROM, "rt", encoding="utf-8") as file:
+        (tmp_path / "log.csv").write_text("".join(islice(file, 20_001)), encoding="utf-8")
     context = "recency,history,mens,womens,zip_code,newbie,channel"
     named = ["--arm", "segment", "--reward", "visit", "--propensity", "0.3333333", "--context", context]
-    result = CliRunner().invoke(main, ["replay", str(HILLSTROM), *named, "--update-every", "500", "--json"])
+    result = CliRunner().invoke(main, ["replay", str(tmp_path / "log.csv"), *named, "--update-every", "500", "--json"])
     found = json.loads(result.stdout)
     n, third = found["n_rows"], 1 / 3
     assert abs(found["n_kept"] - n * third) < 5 * math.sqrt(n * third * (1 - third))
