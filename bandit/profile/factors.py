@@ -14,15 +14,16 @@ from typing import Final
 import pandas as pd
 
 from bandit.errors import UnusableEvents
-from bandit.profile.customer_models import VALUE, CustomerModels
+from bandit.profile.customer_models import CustomerModels
 from bandit.profile.customer_value import CustomerValue, Spending
-from bandit.profile.next_purchase import NEXT_PURCHASE, NextPurchase
+from bandit.profile.next_purchase import NextPurchase
+from bandit.profile.number_names import NEXT_PURCHASE, VALUE
 from bandit.profile.outcome_model import OutcomeModel
 from bandit.profile.shapes import AdditiveModel
 from bandit.profile.survival import TimeModel
 
 CALIBRATION: Final = "calibration"
-"""The factor that stands for what an isotonic calibration, which is no line, does to the sum of the others."""
+"""The factor that stands for what a calibration with two slopes, or with steps, does to the sum of the others."""
 VALUE_PARTS: Final = ("is_still_there", "purchases_if_there", "mean_order")
 SCALES: Final = {"log-odds": "chance", "log-hazard": "times as fast as the average customer", "log": "money"}
 """In what factors add up, and what their sum becomes."""

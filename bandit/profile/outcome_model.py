@@ -5,11 +5,13 @@ propensity of a decision, which is the probability with which an arm was drawn.)
 
 How one is made, from past origins the latest first, o1, o2, o3, ...:
 
-1. It is made on o3 and earlier, calibrated on o2, and judged on o1: the judgement is of chances that were given before
-   anything of what they are about had happened. Calibration is cross-fitted: a customer's row on o2 is scored by a model
-   that was made without this customer.
-2. Of the two forms (bandit.profile.additive_fitting) the one with the smaller log loss on o2 is taken.
-3. The model that is kept is made the same way one origin later: on o2 and earlier, calibrated on o1.
+1. It is made on o2 and earlier, and judged on o1: the judgement is of chances that were given before anything of what they
+   are about had happened. It is cross-fitted: the rows of a customer are scored by a model that was made without this
+   customer. Calibration learns its curve from such scores on every origin, for the few who are least likely are too few on
+   one, and its level from those on o2, since levels move with the season.
+2. Of the two forms (bandit.profile.additive_fitting) it is the line, unless steps have the smaller log loss on o2 by two
+   standard errors: steps end at the largest value they saw, and customers grow older.
+3. The model that is kept is made the same way one origin later: on o1 and earlier.
 """
 
 from __future__ import annotations
@@ -26,7 +28,14 @@ import pandas as pd
 from bandit.arrays import BoolArray, FloatArray
 from bandit.errors import BrokenSnapshot, UnusableEvents
 from bandit.profile.additive_fitting import FORMS, Fit
-from bandit.profile.calibration import Calibration, fit_calibration, mean_log_loss, read_calibration
+from bandit.profile.calibration import (
+    Calibration,
+    fit_beta,
+    fit_calibration,
+    is_better,
+    log_losses,
+    read_calibration,
+)
 from bandit.profile.judgement import Judgement, judge, read_judgement
 from bandit.profile.layout import layout_of
 from bandit.profile.occurrences import Occurrences
@@ -36,6 +45,9 @@ FEWEST: Final = 100
 """Customers for whom it came true, and for whom it did not, on the origins a model is made from."""
 FEWEST_JUDGED: Final = 30
 """The same on the origin it is calibrated on, and on the one it is judged on."""
+USUAL_FORM: Final = "line"
+MARGIN: Final = 2.0
+"""Standard errors by which anything else must beat the line, and steps the smooth curve of the calibration."""
 _N_FOLDS: Final = 3
 FeaturesAt = Callable[[datetime], pd.DataFrame]
 """Features of all customers at a time, one row each, from events before it."""
@@ -133,17 +145,31 @@ def fit_outcome(
     """
     stretches = [_rows_at(origin, horizon, occurrences, features_at) for origin in origins]
     _refuse_few(name, stretches)
-    latest, later, *earlier = stretches
-    forms = {form: _made(fit, earlier, later, seed) for form, fit in FORMS.items()}
-    losses = {form: loss for form, (_, _, loss) in forms.items()}
-    form = min(losses, key=losses.__getitem__)
+    latest, later, *_ = stretches
+    forms = {form: _made(fit, stretches[1:], seed) for form, fit in FORMS.items()}
+    form = chosen_form({form: losses for form, (_, _, losses) in forms.items()})
     additive, calibration, _ = forms[form]
     judgement = judge(
         calibration.chances(additive.scores(latest.features)), latest.happened, float(later.happened.mean())
     )
-    kept, bent, _ = _made(FORMS[form], [later, *earlier], latest, seed)
+    kept, bent, _ = _made(FORMS[form], stretches, seed)
+    mean_losses = {one: float(losses.mean()) for one, (_, _, losses) in forms.items()}
     n_rows = sum(len(rows.happened) for rows in stretches)
-    return OutcomeModel(name, horizon, kept, bent, form, losses, judgement, n_rows)
+    return OutcomeModel(name, horizon, kept, bent, form, mean_losses, judgement, n_rows)
+
+
+def chosen_form(losses: Mapping[str, FloatArray]) -> str:
+    """The usual form, unless another has a smaller loss beyond chance; then the one with the smallest.
+
+    Args:
+        losses: by form, the log loss of each customer, the same ones for all.
+
+    >>> chosen_form({"line": np.array([0.3, 0.5]), "steps": np.array([0.2, 0.5])})
+    'line'
+    """
+    usual = losses[USUAL_FORM]
+    better = [form for form, own in losses.items() if is_better(own, usual, MARGIN)]
+    return min(better, key=lambda form: float(losses[form].mean()), default=USUAL_FORM)
 
 
 def _rows_at(origin: datetime, horizon: int, occurrences: Occurrences, features_at: FeaturesAt) -> _Rows:
@@ -184,19 +210,22 @@ def _refuse_few(name: str, stretches: Sequence[_Rows]) -> None:
             )
 
 
-def _made(fit: Fit, earlier: Sequence[_Rows], later: _Rows, seed: int) -> tuple[AdditiveModel, Calibration, float]:
-    """A model of earlier rows, calibrated on later ones, and its log loss there."""
-    rows = _together(earlier)
+def _made(fit: Fit, stretches: Sequence[_Rows], seed: int) -> tuple[AdditiveModel, Calibration, FloatArray]:
+    """A model of stretches, the latest first, its calibration, and the log loss of each row of the latest."""
+    rows, latest = _together(stretches), stretches[0]
     layout = layout_of(rows.features, rows.happened)
-    turns, later_turns = rows.turns(), later.turns()
-    scores, models = np.zeros(len(later.happened)), []
+    turns = rows.turns()
+    scores, models = np.zeros(len(turns)), []
     for turn in range(_N_FOLDS):
-        others = rows.where(turns != turn)
+        own, others = turns == turn, rows.where(turns != turn)
         models.append(fit(others.features, others.happened, layout, seed))
-        scores[later_turns == turn] = models[-1].scores(later.features[later_turns == turn])
+        scores[own] = models[-1].scores(rows.features[own])
     # Positions within a fold say nothing of the fold: the folds of calibration are others than those of the model.
-    calibration = fit_calibration(scores, later.happened, later.folds * _N_FOLDS % 1.0)
-    return average(models), calibration, mean_log_loss(later.happened, calibration.chances(scores))
+    folds = rows.folds * _N_FOLDS % 1.0
+    curve = fit_calibration(scores, rows.happened, folds, smooth=fit_beta, margin=MARGIN)
+    last = scores[: len(latest.happened)]
+    calibration = curve.moved(last, latest.happened)
+    return average(models), calibration, log_losses(latest.happened, calibration.chances(last))
 
 
 def _together(stretches: Sequence[_Rows]) -> _Rows:
