@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from fastapi import APIRouter, FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.documented_access import document_access
@@ -76,6 +77,8 @@ def create_app(serving: Serving, *, train_every: timedelta | None = None, rules:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        # Nobody is told that the service is ready before.
+        await run_in_threadpool(serving.prepare)
         if train_every is not None:
             serving.train_every(train_every)
         yield

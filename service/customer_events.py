@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -85,6 +85,41 @@ def bodies_of(connection: sqlite3.Connection, keys: Sequence[str]) -> Iterator[d
     query = f"SELECT body FROM customer_events WHERE customer_key IN ({marks(keys)}) ORDER BY at, event_id"  # noqa: S608
     for (body,) in connection.execute(query, keys):
         yield _bodies.decode(body)
+
+
+class _Brief(msgspec.Struct):
+    """What is read of an event where its purchases alone are asked for."""
+
+    at: str
+    type: str
+    value: float | None = None
+
+
+_briefs = msgspec.json.Decoder(_Brief)
+
+
+def amounts_of(
+    connection: sqlite3.Connection, keys: Sequence[str], types: Collection[str]
+) -> list[tuple[datetime, float | None]]:
+    """When a customer had events of some types, and their values, in any order.
+
+    Args:
+        connection: to read with.
+        keys: what the customer may be called.
+        types: event types, such as those that are purchases.
+    """
+    # A quotation mark inside a text is written as \" in JSON, so that this stands nowhere but for the type itself.
+    wanted = [f'"type":{msgspec.json.encode(one).decode()}' for one in types]
+    says = " OR ".join("instr(body, ?)" for _ in wanted) or "0"
+    query = f"SELECT body FROM customer_events WHERE customer_key IN ({marks(keys)}) AND ({says})"  # noqa: S608
+    briefs = (_briefs.decode(body) for (body,) in connection.execute(query, (*keys, *wanted)))
+    return [(datetime.fromisoformat(one.at), one.value) for one in briefs if one.type in types]
+
+
+def has_events(connection: sqlite3.Connection, keys: Sequence[str]) -> bool:
+    """Whether any event of a customer is kept."""
+    query = f"SELECT 1 FROM customer_events WHERE customer_key IN ({marks(keys)}) LIMIT 1"  # noqa: S608
+    return connection.execute(query, keys).fetchone() is not None
 
 
 def find_state(connection: sqlite3.Connection, keys: Sequence[str], made_by: str) -> bytes | None:

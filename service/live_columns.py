@@ -15,21 +15,23 @@ from bandit.context import ContextValue
 from bandit.dimension import Range
 from bandit.errors import EngineError
 from bandit.profile.context_fields import protected_features
-from bandit.profile.events import Event
-from bandit.profile.features import FEATURES, Feature, table_of
+from bandit.profile.features import DRAWN, FEATURES, Feature, features_in, table_of
 from bandit.profile.learned_segments import COLUMNS as LEARNED_COLUMNS
 from bandit.profile.learned_segments import LearnedSegments
-from bandit.profile.population import Population, population_of
+from bandit.profile.number_names import NUMBERS, numbers_asked
+from bandit.profile.past import Purchase, past_of
+from bandit.profile.population import population_of
 from bandit.profile.rule_segments import COLUMNS as RULE_COLUMNS
 from bandit.profile.rule_segments import segment_of
 from bandit.profile.spec import ProfileSpec
 from bandit.profile.state import State
 from bandit.profile.state_sums import sums_of
+from bandit.profile.sums import Sums
 from bandit.schema import NumericField
 from service.kept_models import MODELS, RULES, SEGMENTS, Kept
 
 if TYPE_CHECKING:
-    from bandit.profile.customer_models import CustomerModels
+    from bandit.profile.customer_numbers import CustomerNumbers
 
 _log = logging.getLogger("manyarm")
 Values = Mapping[str, ContextValue]
@@ -44,16 +46,16 @@ class Person:
     Attributes:
         features: of their events before it.
         context: what the caller knows; for segments it stands before a feature of the same name.
-        events: gives the events before it; only numbers of models ask for them.
+        sums: of their events before it.
+        purchases: gives when they bought and for how much, None where no event is kept; only numbers of models ask for them.
         at: the time.
-        drawn_to: gives the features again, drawn towards another population than that of live features.
     """
 
     features: Mapping[str, Feature]
     context: Values
-    events: Callable[[], Sequence[Event]]
+    sums: Sums
+    purchases: Callable[[], Sequence[Purchase] | None]
     at: datetime
-    drawn_to: Callable[[Population], Mapping[str, Feature]]
 
     @property
     def known(self) -> dict[str, ContextValue]:
@@ -69,23 +71,19 @@ class LiveColumns:
         spec: the campaign's `[profile]`.
         learned: segments that were learned before; None where rules decide them, or nothing does.
         by_rules: whether the campaign's rules decide them.
-        models: that give numbers; None where there are none.
+        numbers: models made ready; None where there are none, or the campaign asks for no number.
     """
 
     spec: ProfileSpec
     learned: LearnedSegments | None
     by_rules: bool
-    models: CustomerModels | None
+    numbers: CustomerNumbers | None
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every column that is made."""
         segments = LEARNED_COLUMNS if self.learned else RULE_COLUMNS if self.by_rules else ()
-        if self.models is None:
-            return segments
-        from bandit.profile.customer_models import NUMBERS  # noqa: PLC0415 - two seconds, spent already
-
-        return (*segments, *NUMBERS)
+        return (*segments, *NUMBERS) if self.numbers else segments
 
     def of(self, person: Person, wanted: Collection[str]) -> Made:
         """Those of `wanted` that are columns of these, as a table of the same customer has them."""
@@ -110,18 +108,18 @@ class LiveColumns:
         table = pd.DataFrame({name: [known.get(name)] for name in self.learned.space.names})
         return {str(name): values[0] for name, values in self.learned.assign(table).to_dict("list").items()}
 
-    def _numbers(self, person: Person, wanted: Sequence[str]) -> Made:
-        from bandit.profile.customer_numbers import numbers_of_customer  # noqa: PLC0415 - see `names`
-
-        if self.models is None or person.at < self.models.made_at:
+    def _numbers(self, person: Person, wanted: Collection[str]) -> Made:
+        if self.numbers is None or person.at < self.numbers.made_at:
             return {}
-        population = self.models.population
-        features = person.features if population is None else person.drawn_to(population)
-        events = person.events()
-        # Retention may have taken them since the features were made.
-        if not events:
+        purchases = person.purchases()
+        # Retention may have taken the events since the features were made.
+        if purchases is None:
             return {}
-        return {**numbers_of_customer(self.models, wanted, features, events, person.at, self.spec)}
+        features, population = person.features, self.numbers.population
+        if population is not None:
+            drawn = self.numbers.looks_at & DRAWN
+            features = {**features, **features_in(person.sums, self.spec, population, wanted=drawn)}
+        return {**self.numbers.of(wanted, features, past_of(person.sums, purchases))}
 
 
 def live_columns(campaign: Campaign, spec: ProfileSpec, kept: Mapping[str, Kept]) -> LiveColumns:
@@ -140,7 +138,9 @@ def live_columns(campaign: Campaign, spec: ProfileSpec, kept: Mapping[str, Kept]
     if fault:
         learned, by_rules = None, False
     protected = protected_features(campaign.declared.fields, spec)
-    return LiveColumns(spec, learned, by_rules, _read(kept[MODELS], lambda body: _models(body, protected)))
+    asked = numbers_asked((item.name for item in campaign.declared.fields), spec.fields)
+    numbers = _read(kept[MODELS], lambda body: _numbers(body, asked, protected)) if asked else None
+    return LiveColumns(spec, learned, by_rules, numbers)
 
 
 def _read(kept: Kept, read: Callable[[bytes], Model]) -> Model | None:
@@ -154,12 +154,13 @@ def _read(kept: Kept, read: Callable[[bytes], Model]) -> Model | None:
         return None
 
 
-def _models(body: bytes, protected: Collection[str]) -> CustomerModels:
-    from bandit.profile.customer_models import read_customer_models  # noqa: PLC0415 - scikit-learn and statsmodels
+def _numbers(body: bytes, asked: Collection[str], protected: Collection[str]) -> CustomerNumbers:
+    from bandit.profile.customer_models import read_customer_models  # noqa: PLC0415 - for those who ask for numbers
+    from bandit.profile.customer_numbers import CustomerNumbers  # noqa: PLC0415
 
     models = read_customer_models(body.decode())
     models.refuse_features(protected)
-    return models
+    return CustomerNumbers(models, asked)
 
 
 def _fault(campaign: Campaign, spec: ProfileSpec, learned: LearnedSegments | None) -> str | None:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -15,7 +15,10 @@ from bandit.context import Context
 from bandit.errors import UnusableEvents
 from bandit.profile.context_fields import fields_made, value_in_field
 from bandit.profile.events import Event
-from bandit.profile.features import FEATURES, Feature, features_of
+from bandit.profile.features import FEATURES, Feature, features_in
+from bandit.profile.kept_state import kept_after_all
+from bandit.profile.number_names import numbers_asked
+from bandit.profile.past import Purchase
 from bandit.profile.population import Population, population_of
 from bandit.profile.state import State, state_after_all
 from bandit.profile.state_sums import sums_of
@@ -23,9 +26,11 @@ from bandit.profile.sums import microseconds
 from service.customer_events import (
     Reported,
     add_event,
+    amounts_of,
     bodies_of,
     find_population,
     find_state,
+    has_events,
     keep_population,
     keep_state,
     require_profile,
@@ -77,6 +82,15 @@ class LiveProfile:
         """Types of events that mean something under the campaign's `[profile]`."""
         return frozenset(self._spec.role_by_type)
 
+    def prepare(self) -> None:
+        """Make ready what live contexts are made with now, and load what numbers of the campaign need later."""
+        asked = numbers_asked(self._fields, self._spec.fields)
+        if asked:
+            from bandit.profile.customer_numbers import load_for  # noqa: PLC0415 - a second where spend is asked for
+
+            load_for(asked)
+        self._columns()
+
     def record(
         self, connection: sqlite3.Connection, customer_id: str, reported: Sequence[ReportedEvent], now: datetime
     ) -> list[Reported]:
@@ -94,15 +108,15 @@ class LiveProfile:
         known = read_customer_keys(connection)
         keys = known.of(customer_id)
         kept = find_state(connection, keys, self._made_by)
-        state = State.from_json(kept) if kept is not None else self._remade(connection, keys, customer_id)
+        sums = kept if kept is not None else self._remade_json(connection, keys, customer_id)
         news = [
             add_event(connection, keys, known.generation, one.event_id, one.event.at, _body(one), now, timed=one.timed)
             for one in reported
         ]
         fresh = [one.event for one, became in zip(reported, news, strict=True) if became is Reported.ACCEPTED]
-        if fresh or (kept is None and state):
-            state = state_after_all(state, fresh, self._spec)
-            keep_state(connection, keys, known.generation, self._made_by, state.to_json())
+        if fresh or sums is not kept:
+            after = kept_after_all(sums, fresh, self._spec)
+            keep_state(connection, keys, known.generation, self._made_by, after)
         return news
 
     def completed(self, customer_id: str, context: Context, at: datetime) -> Context:
@@ -118,9 +132,9 @@ class LiveProfile:
         state = self._state(customer_id, at) if wanted else None
         if state is None:
             return context
-        drawn_to = partial(features_of, state, at, self._spec, customer_id=customer_id)
-        features = drawn_to(self.population(at))
-        person = Person(features, context.values, lambda: self._events_before(customer_id, at), at, drawn_to)
+        sums = sums_of(state, at, self._spec, customer_id=customer_id)
+        features = features_in(sums, self._spec, self.population(at))
+        person = Person(features, context.values, sums, lambda: self._purchases(customer_id, at), at)
         known: dict[str, Feature] = {**features, **columns.of(person, set(wanted.values()))}
         found = {name: value_in_field(self._fields[name], known.get(feature)) for name, feature in wanted.items()}
         return Context({**context.values, **{name: value for name, value in found.items() if value is not None}})
@@ -167,8 +181,21 @@ class LiveProfile:
         counted = _events(connection, keys, customer_id, before)
         return state_after_all(None, counted, self._spec) if counted else None
 
-    def _events_before(self, customer_id: str, at: datetime) -> list[Event]:
-        return _events(self._store.reader(), self._store.customer_keys.of(customer_id), customer_id, at)
+    def _remade_json(self, connection: sqlite3.Connection, keys: Sequence[str], customer_id: str) -> bytes | None:
+        state = self._remade(connection, keys, customer_id)
+        return None if state is None else state.to_json()
+
+    def _purchases(self, customer_id: str, at: datetime) -> list[Purchase] | None:
+        """When the customer bought before a time, and for how much; None where no event is kept."""
+        reader, keys, end = self._store.reader(), self._store.customer_keys.of(customer_id), microseconds(at)
+        stand_in = self._spec.missing.value
+        bought = [
+            (microseconds(moment), stand_in if amount is None else amount)
+            for moment, amount in amounts_of(reader, keys, self._spec.roles.get("purchase", ()))
+        ]
+        if not bought and not has_events(reader, keys):
+            return None
+        return [one for one in bought if one[0] < end]
 
 
 def _events(

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bandit.engine import Engine
+from bandit.profile.number_names import numbers_asked
 from service.clock import Clock, NewId, RandomIds, Sleep, Timer, system_clock, system_timer
 from service.consent import Consent
 from service.engines import engine_for
@@ -97,6 +98,13 @@ class Serving:
         self._keys_read_at = self._keys_old_at = _NEVER
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def prepare(self) -> None:
+        """Load what makes numbers about customers, where the campaign asks for any: the first decision would wait for it."""
+        campaign = self.log.campaign
+        fields = (item.name for item in campaign.declared.fields)
+        if campaign.profile is not None and numbers_asked(fields, campaign.profile.fields):
+            self.live_profile.prepare()
 
     def train_every(self, pause: timedelta) -> None:
         """Start the trainer in its own thread: a step, then a pause, until `stop`."""

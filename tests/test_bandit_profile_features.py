@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bandit.fault import Reader
 from bandit.profile.activity import activity_profile
 from bandit.profile.events import Event, events_of
-from bandit.profile.features import FEATURES, MAKERS, features_at
+from bandit.profile.features import DRAWN, FEATURES, MAKERS, features_at, table_of
 from bandit.profile.local_cells import local_cell, local_cells
 from bandit.profile.population import population_of
 from bandit.profile.spec import ProfileSpec, Windows, read_profile
@@ -66,6 +66,20 @@ def test_events_at_the_time_or_later_change_no_feature_of_anybody(before, after,
     luck.shuffle(everything)
     known = features_at(events_of(before), NOON, ProfileSpec())
     pd.testing.assert_frame_equal(features_at(events_of(everything), NOON, ProfileSpec()), known, check_exact=True)
+
+
+@given(st.lists(events, min_size=1, max_size=25))
+@settings(max_examples=15)
+def test_features_that_are_not_drawn_are_the_same_with_any_population(happened):
+    sums = sums_at(events_of(happened), NOON, ProfileSpec())
+    late = sums_at(
+        events_of([Event("x", NOON - DAY, kind, value=3.0, discount=0.5) for kind in TYPES]), NOON, ProfileSpec()
+    )
+    populations = [population_of(one, ProfileSpec()) for one in (sums, late)]
+    one, other = (table_of(sums, ProfileSpec(), population=population) for population in populations)
+    alike = [name for name in FEATURES if name not in DRAWN]
+    pd.testing.assert_frame_equal(one[alike], other[alike], check_exact=True)
+    assert not one[sorted(DRAWN)].equals(other[sorted(DRAWN)])
 
 
 @given(st.lists(st.datetimes(datetime(1990, 1, 1), datetime(2036, 1, 1)), min_size=1, max_size=30))  # noqa: DTZ001

@@ -101,6 +101,7 @@ def test_the_wheel_holds_the_five_packages_typed_and_no_tests(tmp_path):
         "rendering",
         "products",
         "recent_sends",
+        "live_numbers",
     ],
 )
 def test_every_benchmark_runs(script, forks):

@@ -13,7 +13,7 @@ from bandit.profile.population import population_of
 from bandit.profile.spec import ProfileSpec
 from bandit.profile.summing import sums_at
 from service.app import create_app
-from service.customer_events import find_population, keep_population
+from service.customer_events import amounts_of, find_population, has_events, keep_population
 from service.customer_keys import read_customer_keys, retire_keys, rotate_key
 from service.erasing import Order, erase_customer, erase_expired
 from service.erasure import Reason
@@ -93,6 +93,21 @@ def test_features_from_the_stream_are_bit_for_bit_those_of_the_same_events_as_a_
     row = features_at(events_of(table), at, spec, population=population).loc["ann"]
     streamed = features_of(state, at, spec, population)
     assert {name: None if row[name] != row[name] else row[name] for name in row.index} == streamed
+
+
+def test_events_of_some_types_are_told_from_those_whose_texts_look_like_them(live):
+    odd, at = 'köp "av" \\', live.now - timedelta(days=2)
+    live.tell(
+        buys("e1", at, 12.5),
+        {**buys("e2", at, None), "type": odd},
+        {**login('"type":"purchase"', at), "device": '"type":"purchase"', "content": f'"type":{odd}'},
+        {**login("e4", at), "type": "purchases"},
+    )
+    reader, keys = live.store.reader(), live.store.customer_keys.of("ann")
+    assert sorted(amounts_of(reader, keys, ["purchase", odd]), key=str) == [(at, 12.5), (at, None)]
+    assert amounts_of(reader, keys, ["login"]) == [(at, None)]
+    assert amounts_of(reader, keys, []) == []
+    assert (has_events(reader, keys), has_events(reader, live.store.customer_keys.of("bob"))) == (True, False)
 
 
 def test_what_the_caller_knows_is_not_overruled_and_a_retry_gets_the_stored_decision(live):

@@ -23,11 +23,14 @@ from bandit.profile.models_spec import ModelsSpec
 from bandit.profile.next_purchase import NextPurchase
 from bandit.profile.order_value import OrderValue
 from bandit.profile.outcome_model import OutcomeModel
+from bandit.profile.population import population_of
 from bandit.profile.purchase_process import PurchaseProcess
 from bandit.profile.rule_segments import rule_segments, segment_of
 from bandit.profile.segment_search import learn_segments
 from bandit.profile.segment_spec import LearnedSpec, SegmentSpec
 from bandit.profile.shapes import AdditiveModel, LevelShape, NumberShape
+from bandit.profile.spec import ProfileSpec
+from bandit.profile.summing import sums_at
 from bandit.profile.survival import TimeModel
 from service.app import create_app
 from service.serving import Serving
@@ -56,14 +59,17 @@ def events():
 
 
 @pytest.fixture(scope="module")
-def models():
-    """Made up: what a model says is not what is tested here."""
+def models(events):
+    """Made up, but for the earlier population: what a model says is not what is tested here."""
+    earlier = population_of(sums_at(events, MADE_AT - timedelta(days=90), ProfileSpec()), ProfileSpec())
     judgement = Judgement(9, 0.5, 0.5, 0.6, 0.7, 0.2, 0.3, 0.6, ())
     shapes = (
         NumberShape("days_since_active", (0.0, 7.3, 50.1), (0.31, -0.17, -0.9), 0.03, 5.0),
         NumberShape("activity_missed", (0.0, 1.7), (0.4, -1.1), 0.0, 1.0),
         NumberShape("purchase_rate", (0.01, 0.2), (-0.5, 0.1, 0.7), 0.0, 0.1),
         LevelShape("preferred_daypart", {"morning": 0.13, "night": -0.21}, 0.01, "morning"),
+        NumberShape("email_open_rate", (0.0, 1.0), (-0.7, 0.9), 0.2, 0.3),
+        NumberShape("weekend_share", (0.0, 1.0), (0.4, -0.9), 0.2, 0.3),
     )
     chance = OutcomeModel(
         "x", 30, AdditiveModel(-0.3, shapes), Calibration("sigmoid", (), (0.1, 1.3)), "lines", {}, judgement, 9
@@ -73,7 +79,9 @@ def models():
         "next_purchase", AdditiveModel(0.0, shapes), days, tuple(0.03 * day for day in days), 90.0, 99, 50
     )
     value = CustomerValue(PurchaseProcess(0.9, 20.3, 0.8, 3.1), OrderValue(31.7, 40.0, 90.0), (0.5, 1.0, 30.0))
-    return CustomerModels(MADE_AT, MODELS, chance, chance, chance, NextPurchase(curves, 30, judgement), value)
+    return CustomerModels(
+        MADE_AT, MODELS, chance, chance, chance, NextPurchase(curves, 30, judgement), value, population=earlier
+    )
 
 
 @pytest.fixture(scope="module")

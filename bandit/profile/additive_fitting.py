@@ -13,8 +13,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from bandit.arrays import BoolArray, FloatArray
@@ -96,6 +94,8 @@ def fit_line(features: pd.DataFrame, happened: BoolArray, layout: Sequence[Place
     >>> model.scores(pd.DataFrame({"orders": [0.0, 199.0]})).round(1).tolist()
     [-4.7, 6.0]
     """
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - models are used without it
+
     del seed
     basis = Basis(features, layout)
     fitted = LogisticRegression(C=STRENGTH, solver="newton-cholesky").fit(basis.matrix, happened)
@@ -113,6 +113,8 @@ def fit_steps(features: pd.DataFrame, happened: BoolArray, layout: Sequence[Plac
 
     Source: Lou, Caruana and Gehrke (2012), Intelligible models for classification and regression.
     """
+    from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415 - as above
+
     codes = np.stack([place.codes(features[place.name]) for place in layout], axis=1)
     is_level = [isinstance(place, LevelPlace) for place in layout]
     trees = HistGradientBoostingClassifier(

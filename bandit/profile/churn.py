@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 import numpy as np
 
@@ -17,12 +16,11 @@ from bandit.arrays import BoolArray, FloatArray
 from bandit.errors import UnusableEvents
 from bandit.profile.calibration import Calibration, fit_calibration, mean_log_loss
 from bandit.profile.judgement import judge
+from bandit.profile.number_names import CHURN_RISK
 from bandit.profile.occurrences import Occurrences
 from bandit.profile.outcome_model import FEWEST_JUDGED, FeaturesAt, OutcomeModel, customers_of, fold_positions
 from bandit.profile.shapes import AdditiveModel, LevelShape, NumberShape, Shape
 from bandit.profile.survival import TimeModel, fit_time_model
-
-CHURN_RISK: Final = "churn_risk"
 
 
 def fit_churn(

@@ -16,32 +16,24 @@ import pandas as pd
 
 from bandit.arrays import FloatArray
 from bandit.errors import BrokenSnapshot, UnusableEvents
-from bandit.profile.churn import CHURN_RISK
 from bandit.profile.customer_value import CustomerValue, Spending, read_customer_value, spending_at
 from bandit.profile.history import History
 from bandit.profile.judgement import Judgement
 from bandit.profile.models_in_making import VALUE_MADE_OF, Making
 from bandit.profile.models_spec import ModelsSpec
-from bandit.profile.next_purchase import NEXT_PURCHASE, NextPurchase, read_next_purchase
+from bandit.profile.next_purchase import NextPurchase, read_next_purchase
+from bandit.profile.number_names import (
+    CHURN_RISK,
+    CONVERSION,
+    NEXT_PURCHASE,
+    NUMBERS,
+    PURCHASE,
+    VALUE,
+)
 from bandit.profile.outcome_model import OutcomeModel, read_outcome_model
 from bandit.profile.population import Population
 
 VERSION: Final = 2
-PURCHASE: Final = "purchase_propensity"
-CONVERSION: Final = "conversion_probability"
-VALUE: Final = "customer_value"
-NUMBERS: Final[Mapping[str, str]] = {
-    CHURN_RISK: "chance of no activity at all within `models.churn`",
-    NEXT_PURCHASE: "median of the days to the next purchase; missing where it is beyond the longest time seen",
-    f"{NEXT_PURCHASE}_lower": "days before which it comes with chance .1",
-    f"{NEXT_PURCHASE}_upper": "days before which it comes with chance .9; missing where that is beyond the longest time seen",
-    VALUE: "expected spend within `models.value`, in money",
-    f"{VALUE}_lower": "spend below which the customer stays with chance .1",
-    f"{VALUE}_upper": "spend above which the customer comes with chance .1",
-    PURCHASE: "chance of a purchase within `models.purchase`",
-    CONVERSION: "chance of one of `models.conversion_types` within `models.conversion`",
-}
-"""Every number, with what it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,102 +1,115 @@
-"""The numbers of one customer, from their own events: those that `CustomerModels.numbers` gives them in a table."""
+"""The numbers of one customer for a live decision: those that `CustomerModels.numbers` gives them in a table, bit for bit.
+
+Models are made ready once, when they are read, and are then asked about one customer after another.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Final
 
 import numpy as np
-import pandas as pd
 
-from bandit.profile.churn import CHURN_RISK
-from bandit.profile.customer_models import CONVERSION, PURCHASE, VALUE, CustomerModels
-from bandit.profile.customer_value import spending_at
-from bandit.profile.events import TIME, Event
-from bandit.profile.features import Feature
-from bandit.profile.next_purchase import NEXT_PURCHASE
-from bandit.profile.occurrences import Occurrences
-from bandit.profile.rhythm import rhythm_features
-from bandit.profile.spec import NOT_ACTIVE, ProfileSpec
-from bandit.profile.sums import microseconds
-
-ENDS: Final = ("", "_lower", "_upper")
-MODEL_OF: Final[Mapping[str, str]] = {
-    CHURN_RISK: "churn",
-    PURCHASE: "purchase",
-    CONVERSION: "conversion",
-    **{f"{NEXT_PURCHASE}{end}": "next_purchase" for end in ENDS},
-    **{f"{VALUE}{end}": "value" for end in ENDS},
-}
-"""The model behind each number."""
+from bandit.errors import UnusableLog
+from bandit.profile.compiled_score import compiled_score
+from bandit.profile.compiled_value import CompiledValue
+from bandit.profile.customer_models import CustomerModels
+from bandit.profile.features import FEATURES, Feature
+from bandit.profile.futures import Futures
+from bandit.profile.next_purchase import SHARES, NextPurchase
+from bandit.profile.number_names import OF_NEXT_PURCHASE, OF_VALUE
+from bandit.profile.outcome_model import OutcomeModel
+from bandit.profile.past import Past
+from bandit.profile.population import Population
+from bandit.profile.rhythm import RHYTHM
 
 
-def numbers_of_customer(
-    models: CustomerModels,
-    wanted: Collection[str],
-    features: Mapping[str, Feature],
-    events: Sequence[Event],
-    at: datetime,
-    profile: ProfileSpec,
-) -> dict[str, float | None]:
-    """Some numbers of one customer, bit for bit those of a table of the same events with the same models.
+class CustomerNumbers:
+    """Models made ready to give numbers of one customer at a time.
 
     Args:
-        models: made before `at`.
-        wanted: names of numbers, of `MODEL_OF`; models that none of them needs do no work.
-        features: of the customer at the time, as `features_of` makes them with the population of the models.
-        events: all of the customer's before the time, at least one, in any order.
-        at: with a zone.
-        profile: what events mean.
+        models: that were made.
+        wanted: names of numbers, of `bandit.profile.number_names.NUMBERS`; a model that none of them needs is left alone.
 
-    Returns:
-        Each of `wanted`; None where the model was not made or cannot tell.
+    Attributes:
+        looks_at: features that some model of these looks at, rhythm among them.
 
     Raises:
-        UnusableEvents: if `at` is before the models were made.
+        UnusableLog: if a model looks at a feature that there is not.
     """
-    models.refuse_before(at)
-    used = _only(models, {MODEL_OF[name] for name in wanted})
-    customer = events[0].customer_id
-    born = pd.Series([min(event.at for event in events)], index=pd.Index([customer], dtype=object)).astype(TIME)
-    purchases = _occurrences(events, frozenset(profile.roles.get("purchase", ())), profile)
-    passive = frozenset(one for role in NOT_ACTIVE for one in profile.roles.get(role, ()))
-    activity = _occurrences(events, frozenset(event.type for event in events) - passive, profile)
-    rhythm = rhythm_features({"purchase": purchases, "activity": activity}, born, at)
-    own = {name: _column(features[name]) for name in _needed(used) if name in features}
-    own |= {str(name): rhythm[name].tolist() for name in rhythm.columns}
-    table = pd.DataFrame(own, index=born.index)
-    found = used.numbers_of(table, spending_at(purchases, born, at)).iloc[0]
-    return {name: None if np.isnan(found[name]) else float(found[name]) for name in wanted}
+
+    def __init__(self, models: CustomerModels, wanted: Collection[str]) -> None:
+        self._models = models
+        outcomes = {name: model for name, model in models.outcomes.items() if name in wanted}
+        self._chances = {name: _Chance(model) for name, model in outcomes.items()}
+        curves = models.next_purchase if _any_of(OF_NEXT_PURCHASE, wanted) else None
+        self._next = _Next(curves) if curves else None
+        value = models.value if _any_of(OF_VALUE, wanted) else None
+        self._value = CompiledValue(value, models.spec.value, models.spec.seed) if value else None
+        scores = [*(one.score for one in self._chances.values()), *([self._next.score] if self._next else [])]
+        self.looks_at = frozenset(name for score in scores for name, _ in score.parts)
+        absent = sorted(self.looks_at - FEATURES.keys() - set(RHYTHM))
+        if absent:
+            raise UnusableLog(
+                f"the models look at {', '.join(absent[:5])}, which no feature is called. Make the models anew."
+            )
+
+    @property
+    def made_at(self) -> datetime:
+        """Only events before it were used; numbers are not for earlier times."""
+        return self._models.made_at
+
+    @property
+    def population(self) -> Population | None:
+        """Towards which features are drawn; None: that of live features."""
+        return self._models.population
+
+    def of(self, wanted: Collection[str], features: Mapping[str, Feature], past: Past) -> dict[str, float | None]:
+        """Some numbers of one customer.
+
+        Args:
+            wanted: names; some of those that were wanted when the models were made ready.
+            features: of the customer at the time, with the population of the models; all that `looks_at` names but rhythm.
+            past: of the same customer before the same time.
+
+        Returns:
+            Each of `wanted`; None where the model was not made or cannot tell.
+        """
+        known: dict[str, Feature] = {**features, **past.rhythm}
+        found = {name: chance.of(known) for name, chance in self._chances.items() if name in wanted}
+        if self._next and _any_of(OF_NEXT_PURCHASE, wanted):
+            found |= dict(zip(OF_NEXT_PURCHASE, self._next.of(known), strict=True))
+        if self._value and _any_of(OF_VALUE, wanted):
+            found |= dict(zip(OF_VALUE, self._value.numbers(past.born, past.at, past.purchases), strict=True))
+        return {name: None if np.isnan(found.get(name, np.nan)) else found[name] for name in wanted}
 
 
-def _only(models: CustomerModels, names: Collection[str]) -> CustomerModels:
-    return replace(
-        models,
-        churn=models.churn if "churn" in names else None,
-        purchase=models.purchase if "purchase" in names else None,
-        conversion=models.conversion if "conversion" in names else None,
-        next_purchase=models.next_purchase if "next_purchase" in names else None,
-        value=models.value if "value" in names else None,
-    )
+def load_for(wanted: Collection[str]) -> None:
+    """Load the libraries that models need to be made ready for these numbers, before any model is there."""
+    if _any_of(OF_VALUE, wanted):
+        Futures.drawn(0)
 
 
-def _needed(models: CustomerModels) -> dict[str, None]:
-    """Features that some model looks at."""
-    sums = [model.additive for model in models.outcomes.values()]
-    sums += [models.next_purchase.curves.additive] if models.next_purchase else []
-    return dict.fromkeys(name for one in sums for name in one.names)
+class _Chance:
+    """A chance, ready."""
+
+    def __init__(self, model: OutcomeModel) -> None:
+        self.score, self._calibration = compiled_score(model.additive), model.calibration
+
+    def of(self, features: Mapping[str, Feature]) -> float:
+        return float(self._calibration.chances(self.score.scores(features))[0])
 
 
-def _column(feature: Feature) -> list[float | str | None]:
-    return [np.nan if feature is None else feature]
+class _Next:
+    """Days to the next purchase, ready."""
+
+    def __init__(self, model: NextPurchase) -> None:
+        self.score, self._curve = compiled_score(model.curves.additive), model.curves.curve
+
+    def of(self, features: Mapping[str, Feature]) -> list[float]:
+        scores = self.score.scores(features)
+        return [float(self._curve.days_until(scores, share)[0]) for share in SHARES]
 
 
-def _occurrences(events: Sequence[Event], types: Collection[str], profile: ProfileSpec) -> Occurrences:
-    chosen = [event for event in events if event.type in types]
-    times = np.array([microseconds(event.at) for event in chosen], dtype=np.int64)
-    amounts = [profile.missing.value if event.value is None else event.value for event in chosen]
-    values = np.array([np.nan if amount is None else amount for amount in amounts], dtype=np.float64)
-    ids = pd.Index([chosen[0].customer_id] if chosen else [], dtype=object)
-    return Occurrences(ids, np.zeros(len(chosen), dtype=np.int64), times, values)
+def _any_of(names: Collection[str], wanted: Collection[str]) -> bool:
+    return any(name in wanted for name in names)

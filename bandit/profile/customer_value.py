@@ -74,6 +74,18 @@ def spending_at(purchases: Occurrences, born: pd.Series, at: datetime) -> Spendi
     return Spending(customers, Purchases(counts, last, (end - start) / 86_400e6), n_orders, own_means, squares)
 
 
+class Beliefs(NamedTuple):
+    """What is believed in each possible future, shape (n_futures, n) each.
+
+    Attributes:
+        rates: purchases a day, yet to be divided by `PurchaseProcess.rate` + days seen.
+        until_left: purchases until somebody leaves.
+    """
+
+    rates: FloatArray
+    until_left: FloatArray
+
+
 @dataclass(frozen=True, slots=True)
 class CustomerValue:
     """The model.
@@ -90,14 +102,12 @@ class CustomerValue:
 
     def parts(self, spending: Spending, days: float) -> FloatArray:
         """Chance to be still there, purchases if there, and mean order; their product is the value, shape (n, 3)."""
-        return np.stack(
-            [
-                self.process.is_there(spending.seen),
-                self.process.purchases_if_there(spending.seen, days),
-                self.orders.means(spending.n_orders, spending.own_means),
-            ],
-            axis=1,
-        )
+        return self.parts_with(spending, self.process.purchases_if_there(spending.seen, days))
+
+    def parts_with(self, spending: Spending, purchases: FloatArray) -> FloatArray:
+        """The same where the purchases if there are known, shape (n,)."""
+        there, means = self.process.is_there(spending.seen), self.orders.means(spending.n_orders, spending.own_means)
+        return np.stack([there, purchases, means], axis=1)
 
     def values(self, spending: Spending, days: float) -> FloatArray:
         """Expected spend of each customer within so many days, in money, shape (n,)."""
@@ -113,27 +123,34 @@ class CustomerValue:
             seed: of the possible futures, which are the same for all customers: who else is in the table changes nothing.
         """
         futures = Futures.drawn(seed)
-        tail = (1.0 - CONFIDENCE) / 2.0
         n_customers = len(spending.customers)
         found = np.empty((n_customers, 2))
         for start in range(0, n_customers, _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
-            found[part] = np.quantile(self._spends(futures, _part(spending, part), days), (tail, 1.0 - tail), axis=0).T
+            some = _part(spending, part)
+            counts, places = np.unique(some.seen.counts, return_inverse=True)
+            believed = Beliefs(*(one[:, places] for one in self.beliefs(futures, counts)))
+            found[part] = self.interval_of(futures, believed, some, days)
         return found
 
-    def _spends(self, futures: Futures, spending: Spending, days: float) -> FloatArray:
+    def beliefs(self, futures: Futures, counts: FloatArray) -> Beliefs:
+        """What is believed in each future of customers with so many purchases."""
+        process = self.process
+        leaves = betaincinv(process.leave, process.stay + counts + 1.0, futures.leave[:, None])
+        # The purchase after which somebody leaves is still one.
+        until_left = np.ceil(np.log(futures.turn[:, None]) / np.log1p(-np.clip(leaves, 1e-9, 1.0 - 1e-9)))
+        return Beliefs(gammaincinv(process.shape + counts, futures.rate[:, None]), until_left)
+
+    def interval_of(self, futures: Futures, believed: Beliefs, spending: Spending, days: float) -> FloatArray:
+        """`intervals` with what is believed of each customer, whose columns stand in the order of customers."""
+        tail = (1.0 - CONFIDENCE) / 2.0
+        return np.quantile(self._spends(futures, believed, spending, days), (tail, 1.0 - tail), axis=0).T
+
+    def _spends(self, futures: Futures, believed: Beliefs, spending: Spending, days: float) -> FloatArray:
         """What each customer spends in each future, shape (n_futures, n_customers)."""
         process, orders = self.process, self.orders
-        counts, places = np.unique(spending.seen.counts, return_inverse=True)
-        rates = gammaincinv(process.shape + counts, futures.rate[:, None])[:, places] / (
-            process.rate + spending.seen.ages
-        )
-        leaves = np.clip(
-            betaincinv(process.leave, process.stay + counts + 1.0, futures.leave[:, None]), 1e-9, 1.0 - 1e-9
-        )
-        # The purchase after which somebody leaves is still one.
-        until_left = np.ceil(np.log(futures.turn[:, None]) / np.log1p(-leaves))[:, places]
-        n = np.minimum(futures.purchases(rates * days), until_left) * (
+        rates = believed.rates / (process.rate + spending.seen.ages)
+        n = np.minimum(futures.purchases(rates * days), believed.until_left) * (
             futures.alive[:, None] < process.is_there(spending.seen)
         )
         spread = np.log1p((1.0 - orders.trust(spending.n_orders)) * orders.between / orders.mean**2) ** 0.5

@@ -6,6 +6,7 @@ than that (a model that was trained, a segment) is made from the table that `fea
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -28,6 +29,8 @@ Feature = float | str | None
 MAKERS: Final[tuple[Maker, ...]] = (ENGAGEMENT, LIFECYCLE, PURCHASES, SESSIONS, PREFERRED, EMAIL, ACTIVITY, SEASONS)
 FEATURES: Final = {name: means for maker in MAKERS for name, means in maker.means.items()}
 """Every feature, with what it is."""
+DRAWN: Final = frozenset(name for maker in (PURCHASES, EMAIL, ACTIVITY, SEASONS) for name in maker.means)
+"""Those that depend on the population; all others are the same with any."""
 
 
 def features_at(
@@ -80,12 +83,21 @@ def features_of(
     Raises:
         UnusableEvents: if the state holds an event at this time or after it, or was made under another `[profile]`.
     """
-    columns = _columns(sums_of(state, at, spec, customer_id=customer_id), population, spec)
-    return {name: _cell(column) for name, column in columns.items()}
+    return features_in(sums_of(state, at, spec, customer_id=customer_id), spec, population)
 
 
-def _columns(sums: Sums, population: Population, spec: ProfileSpec) -> dict[str, Column]:
-    return {name: column for maker in MAKERS for name, column in maker.make(sums, population, spec).items()}
+def features_in(
+    sums: Sums, spec: ProfileSpec, population: Population, *, wanted: Collection[str] = FEATURES
+) -> dict[str, Feature]:
+    """The features of one customer whose sums are known; with those that are wanted come those that are made with them."""
+    makers = [maker for maker in MAKERS if not maker.means.keys().isdisjoint(wanted)]
+    return {name: _cell(column) for name, column in _columns(sums, population, spec, makers).items()}
+
+
+def _columns(
+    sums: Sums, population: Population, spec: ProfileSpec, makers: Sequence[Maker] = MAKERS
+) -> dict[str, Column]:
+    return {name: column for maker in makers for name, column in maker.make(sums, population, spec).items()}
 
 
 def _series(column: Column, index: pd.Index) -> pd.Series:

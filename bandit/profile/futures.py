@@ -12,7 +12,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv, ndtri
-from scipy.stats import qmc
 
 from bandit.arrays import FloatArray
 
@@ -50,22 +49,38 @@ class Futures:
         >>> Futures.drawn(0).rate.shape
         (256,)
         """
+        from scipy.stats import qmc  # noqa: PLC0415 - a second to load, and only values need it
+
         points = qmc.Sobol(_N_SIDES, rng=np.random.default_rng([seed, 1])).random_base2(_LOG2_FUTURES)
         rate, leave, turn, alive, orders, own = np.clip(points, 1e-6, 1.0 - 1e-6).T
         return cls(rate, leave, turn, alive, orders, ndtri(own), seed)
 
     def purchases(self, expected: FloatArray) -> NDArray[np.int64]:
         """Poisson counts with these means, shape (n_futures, n_customers): ticks of each future's clock by then."""
-        most = float(expected.max(initial=0.0))
-        n_ticks = int(most + 10.0 * most**0.5 + 20.0)
-        ticks = np.random.default_rng([self.seed, 2]).exponential(size=(n_ticks, _N_FUTURES)).cumsum(axis=0).T
+        ticks = self.ticks(enough_ticks(expected))
         return np.stack([np.searchsorted(clock, means) for clock, means in zip(ticks, expected, strict=True)])
+
+    def ticks(self, n: int) -> FloatArray:
+        """The first n ticks of each future's clock, shape (n_futures, n); the first ones are the same whatever n."""
+        found: FloatArray = np.random.default_rng([self.seed, 2]).exponential(size=(n, _N_FUTURES)).cumsum(axis=0).T
+        return found
 
     def totals(self, n: FloatArray, relative_variance: float) -> FloatArray:
         """The sum of n orders of mean 1, which are Gamma distributed, shape (n_futures, n_customers)."""
-        ratio = max(relative_variance, 1e-9)
         counts, places = np.unique(n, return_inverse=True)
-        sums = gammaincinv(np.maximum(counts, 1.0) / ratio, self.orders[:, None]) * ratio
-        sums[:, counts == 0] = 0.0
+        sums = self.totals_of(counts, relative_variance)
         found: FloatArray = np.take_along_axis(sums, places.reshape(n.shape), axis=1)
         return found
+
+    def totals_of(self, counts: FloatArray, relative_variance: float) -> FloatArray:
+        """The sum of so many orders in each future, shape (n_futures, n_counts)."""
+        ratio = max(relative_variance, 1e-9)
+        sums: FloatArray = gammaincinv(np.maximum(counts, 1.0) / ratio, self.orders[:, None]) * ratio
+        sums[:, counts == 0] = 0.0
+        return sums
+
+
+def enough_ticks(expected: FloatArray) -> int:
+    """Ticks of a clock at rate 1 that lie beyond all of these times, with ten standard deviations to spare."""
+    most = float(expected.max(initial=0.0))
+    return int(most + 10.0 * most**0.5 + 20.0)

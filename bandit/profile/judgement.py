@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from bandit.arrays import BoolArray, FloatArray
 from bandit.profile.calibration import mean_log_loss
@@ -97,6 +96,8 @@ def judge(chances: FloatArray, happened: BoolArray, known_rate: float) -> Judgem
     >>> len(found.bins), found.is_better_than_base, round(found.auc, 2)
     (10, True, 0.82)
     """
+    from sklearn.metrics import roc_auc_score  # noqa: PLC0415 - seconds to load, and only judging needs it
+
     flat = np.full(len(chances), known_rate)
     is_mixed = 0 < happened.sum() < len(happened)
     return Judgement(

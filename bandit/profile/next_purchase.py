@@ -13,11 +13,11 @@ import pandas as pd
 from bandit.arrays import FloatArray
 from bandit.errors import BrokenSnapshot, UnusableEvents
 from bandit.profile.judgement import Judgement, judge, read_judgement
+from bandit.profile.number_names import NEXT_PURCHASE
 from bandit.profile.occurrences import Occurrences
 from bandit.profile.outcome_model import FEWEST_JUDGED, FeaturesAt, customers_of
 from bandit.profile.survival import TimeModel, fit_time_model, read_time_model
 
-NEXT_PURCHASE: Final = "days_to_next_purchase"
 SHARES: Final = (0.1, 0.5, 0.9)
 """Chances by which the lower end, the median and the upper end are told: the interval holds the day with chance .8."""
 
@@ -38,7 +38,8 @@ class NextPurchase:
 
     def days(self, features: pd.DataFrame) -> FloatArray:
         """Lower end, median and upper end in days, shape (n_customers, 3); NaN where it is beyond the longest time seen."""
-        return np.stack([self.curves.days_until(features, share) for share in SHARES], axis=1)
+        curve, scores = self.curves.curve, self.curves.additive.scores(features)
+        return np.stack([curve.days_until(scores, share) for share in SHARES], axis=1)
 
     def document(self) -> dict[str, Any]:
         """The model for JSON."""

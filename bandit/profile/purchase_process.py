@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import betaincinv, betaln, gammaln
 
 from bandit.arrays import FloatArray
@@ -79,17 +78,26 @@ class PurchaseProcess:
         Somebody with rate l and chance p buys (1 - exp(-l p days)) / p times on average; that is averaged over what is believed
         of l (exactly) and of p (at the midpoints of slices of equal weight).
         """
-        shapes = self.shape + seen.counts
-        ages = self.rate + seen.ages
         counts, places = np.unique(seen.counts, return_inverse=True)
-        slices = (np.arange(_N_POINTS) + 0.5) / _N_POINTS
-        chances = np.maximum(betaincinv(self.leave, self.stay + counts[:, None] + 1.0, slices[None, :]), 1e-9)
-        found = np.empty(len(shapes))
-        for start in range(0, len(shapes), 5000):  # 5000 customers at a time: a megabyte for each array
+        chances = self.leaving(counts)
+        found = np.empty(len(seen.counts))
+        for start in range(0, len(found), 5000):  # 5000 customers at a time: a megabyte for each array
             part = slice(start, start + 5000)
-            own = chances[places[part]]
-            none_of = np.exp(-shapes[part, None] * np.log1p(own * days / ages[part, None]))
-            found[part] = ((1.0 - none_of) / own).mean(axis=1)
+            some = Purchases(*(column[part] for column in seen))
+            found[part] = self.purchases_leaving(some, days, chances[places[part]])
+        return found
+
+    def leaving(self, counts: FloatArray) -> FloatArray:
+        """Chances to leave by purchases so far: midpoints of slices of equal weight, shape (n_counts, n_slices)."""
+        slices = (np.arange(_N_POINTS) + 0.5) / _N_POINTS
+        found: FloatArray = np.maximum(betaincinv(self.leave, self.stay + counts[:, None] + 1.0, slices[None, :]), 1e-9)
+        return found
+
+    def purchases_leaving(self, seen: Purchases, days: float, chances: FloatArray) -> FloatArray:
+        """`purchases_if_there` with the `leaving` chances of each customer, shape (n_customers, n_slices)."""
+        shapes, ages = self.shape + seen.counts, self.rate + seen.ages
+        none_of = np.exp(-shapes[:, None] * np.log1p(chances * days / ages[:, None]))
+        found: FloatArray = ((1.0 - none_of) / chances).mean(axis=1)
         return found
 
     def _parts(self, seen: Purchases) -> tuple[FloatArray, FloatArray]:
@@ -110,6 +118,8 @@ def fit_process(seen: Purchases) -> PurchaseProcess:
     Raises:
         UnusableEvents: if too few customers bought, or no best value is found.
     """
+    from scipy.optimize import minimize  # noqa: PLC0415 - using the process does without
+
     n_buyers = int((seen.counts > 0).sum())
     if n_buyers < FEWEST_BUYERS:
         raise UnusableEvents(

@@ -16,6 +16,8 @@ from bandit.profile.occurrences import DAY, Occurrences
 
 PRIOR_DAYS = 30.0
 """Days that are added to a customer's age before a rate is taken, so that one event in one day is no daily habit."""
+RHYTHM = ("purchase_rate", "purchase_missed", "activity_rate", "activity_missed")
+"""The features of the two kinds that models look at."""
 
 
 def rhythm_features(kinds: Mapping[str, Occurrences], born: pd.Series, at: datetime) -> pd.DataFrame:
@@ -49,3 +51,19 @@ def rhythm_features(kinds: Mapping[str, Occurrences], born: pd.Series, at: datet
         columns[f"{kind}_rate"] = rate
         columns[f"{kind}_missed"] = rate * np.minimum(since, age)
     return pd.DataFrame(columns, index=customers)
+
+
+def rhythm_of(kind: str, count: int, since: float, age: float) -> dict[str, float]:
+    """The same of one kind for one customer.
+
+    Args:
+        kind: such as purchase.
+        count: events of the kind.
+        since: days since the last of them; infinity where there is none.
+        age: days since the customer's first event of any kind.
+
+    >>> rhythm_of("login", 2, 10.0, 20.0)
+    {'login_rate': 0.04, 'login_missed': 0.4}
+    """
+    rate = count / (age + PRIOR_DAYS)
+    return {f"{kind}_rate": rate, f"{kind}_missed": rate * min(since, age)}

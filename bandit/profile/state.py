@@ -8,7 +8,7 @@ counts for ever. `bandit.profile.summing` makes the same sums from a table, in c
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
@@ -131,7 +131,7 @@ class _Growing:
     """A state that is being added to; what was handed in stays as it is."""
 
     def __init__(self, state: State, spec: ProfileSpec) -> None:
-        self._state, self._spec = state, spec
+        self._made_by, self._spec = state.made_by, spec
         self._roles, self._gap = spec.role_by_type, int(spec.session_gap.total_seconds())
         self._first, self._last, self._months = dict(state.first), dict(state.last), dict(state.months)
         self._days, self._tastes, self._cells = dict(state.days), dict(state.tastes), dict(state.cells)
@@ -159,8 +159,8 @@ class _Growing:
         """The state now, without what no window can hold any more."""
         today, windows = day_of(self._latest), self._spec.windows
         begin = (today - windows.sessions) * DAY_SECONDS
-        return replace(
-            self._state,
+        return State(
+            self._made_by,
             n_events=self._n_events,
             latest=self._latest,
             first=self._first,
@@ -210,7 +210,10 @@ def _add_all(days: dict[int, Mapping[Name, int]], day: int, counts: Mapping[Name
         days[day] = {**old, **{name: old.get(name, 0) + count for name, count in counts.items()}}
 
 
-def _since(days: Mapping[int, Mapping[Name, int]], oldest: int) -> dict[int, Mapping[Name, int]]:
+def _since(days: dict[int, Mapping[Name, int]], oldest: int) -> dict[int, Mapping[Name, int]]:
+    """The days from the oldest on; mostly those are all."""
+    if min(days, default=oldest) >= oldest:
+        return days
     return {day: counts for day, counts in days.items() if day >= oldest}
 
 

@@ -13,15 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.linalg import qr
-from scipy.stats import rankdata
-from statsmodels.duration.hazard_regression import PHReg
-from statsmodels.duration.survfunc import SurvfuncRight
 
 from bandit.arrays import BoolArray, FloatArray
 from bandit.errors import BrokenSnapshot, UnusableEvents
@@ -30,6 +27,9 @@ from bandit.profile.layout import layout_of
 from bandit.profile.occurrences import DAY, Occurrences
 from bandit.profile.outcome_model import FeaturesAt, fold_positions
 from bandit.profile.shapes import AdditiveModel, read_additive
+
+if TYPE_CHECKING:
+    from statsmodels.duration.hazard_regression import PHReg
 
 FEWEST: Final = 100
 """Customers for whom it must have happened, and for whom it must not."""
@@ -44,6 +44,24 @@ _MOST_STEPS: Final = 30
 _RIDGE: Final = 3.0
 _CLOSE: Final = 1e-3
 _SAME: Final = 1e-6
+
+
+class Curve(NamedTuple):
+    """When the average customer's cumulative hazard is reached.
+
+    Attributes:
+        hazard: cumulative hazards, rising, shape (n,).
+        days: the day of each, and NaN for what lies beyond, shape (n + 1,).
+    """
+
+    hazard: FloatArray
+    days: FloatArray
+
+    def days_until(self, scores: FloatArray, share: float) -> FloatArray:
+        """Days after which it has happened with this chance, by the customers' scores, shape (n_customers,)."""
+        needed: FloatArray = -np.log1p(-share) * np.exp(-scores)
+        found: FloatArray = self.days[np.searchsorted(self.hazard, needed)]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +113,12 @@ class TimeModel:
             features: one row a customer.
             share: in (0, 1); .5 is the median.
         """
-        needed: FloatArray = -np.log1p(-share) * np.exp(-self.additive.scores(features))
-        places = np.searchsorted(self.hazard, needed)
-        found: FloatArray = np.append(self.days, np.nan)[places]
-        return found
+        return self.curve.days_until(self.additive.scores(features), share)
+
+    @property
+    def curve(self) -> Curve:
+        """The curve of the average customer."""
+        return Curve(np.asarray(self.hazard, dtype=np.float64), np.append(self.days, np.nan))
 
     def document(self) -> dict[str, Any]:
         """The model for JSON."""
@@ -166,6 +186,8 @@ def population_curve(times: FloatArray, happened: BoolArray) -> tuple[FloatArray
     >>> days.tolist(), waiting.round(2).tolist()
     ([1.0, 2.0], [0.75, 0.5])
     """
+    from statsmodels.duration.survfunc import SurvfuncRight  # noqa: PLC0415 - models are used without it
+
     curve = SurvfuncRight(times, happened.astype(np.float64))
     return np.asarray(curve.surv_times, dtype=np.float64), np.asarray(curve.surv_prob, dtype=np.float64)
 
@@ -191,6 +213,9 @@ def _cox(
     name: str, features: pd.DataFrame, times: FloatArray, happened: BoolArray
 ) -> tuple[AdditiveModel, FloatArray, FloatArray]:
     """Shapes of the log hazard, and Breslow's cumulative hazard of the average customer."""
+    from scipy.stats import rankdata  # noqa: PLC0415 - as above
+    from statsmodels.duration.hazard_regression import PHReg  # noqa: PLC0415 - as above
+
     # Who it happened to early ranks first, and those for whom it did not, last: by this features are chosen.
     order = -np.where(happened, times, times.max() + 1.0)
     most = int(max(1, min(_MOST_FEATURES, happened.sum() / EVENTS_A_COLUMN / len(_LINE_AT))))
