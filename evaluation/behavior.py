@@ -6,6 +6,7 @@ a whole choice. Given that, each whole choice had its probability divided by all
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from bandit.arrays import FloatArray
@@ -29,10 +30,12 @@ class Behavior(NamedTuple):
     Attributes:
         pmf: of every whole choice that was answered, shape (n_arms of each dimension).
         answered: probability that there was an answer; below 1 where dead ends could be drawn.
+        is_blind: whether it drew before dead ends were out.
     """
 
     pmf: FloatArray
     answered: float = 1.0
+    is_blind: bool = False
 
     def explains(self, picks: tuple[int, ...], propensity: float) -> bool:
         """Whether a row with these picks and this propensity can have been drawn from it."""
@@ -50,13 +53,39 @@ class Behavior(NamedTuple):
         return float(self.pmf[picks]) * self.answered
 
 
-def behavior_of(decider: Joint, encoded: EncodedContext) -> Behavior:
-    """What draws now: dead ends are out."""
-    return Behavior(decider.pmf(encoded))
+def what_drew(
+    made: Callable[[bool], Behavior], picks: tuple[int, ...], propensity: float, number: int, *, has_dead_ends: bool
+) -> Behavior:
+    """What a row was drawn from: what draws now, else what drew before dead ends were out.
+
+    Args:
+        made: makes it; told whether it is the one of before.
+        picks: of the row.
+        propensity: of its whole choice.
+        number: its place in the log.
+        has_dead_ends: whether the campaign can have any.
+
+    Raises:
+        UnusableLog: if the row can have been drawn from neither.
+    """
+    now = made(False)
+    if now.explains(picks, propensity):
+        return now
+    if has_dead_ends and (before := made(True)).explains(picks, propensity):
+        return before
+    raise now.unexplained(picks, propensity, number)
 
 
-def blind_behavior_of(decider: Decider, encoded: EncodedContext) -> Behavior:
-    """What drew before dead ends were out, given that there was an answer."""
+def behavior_of(decider: Decider, encoded: EncodedContext, is_blind: bool) -> Behavior:
+    """What draws a customer's choice.
+
+    Args:
+        decider: who decides.
+        encoded: what is known of the customer.
+        is_blind: whether it is what drew before dead ends were out, given that there was an answer.
+    """
+    if not is_blind:
+        return Behavior(decider.pmf(encoded))
     pmf = decider.blind_pmf(encoded)
     answered = float(pmf.sum())
-    return Behavior(pmf / answered, answered) if answered > 0.0 else Behavior(pmf)
+    return Behavior(pmf / answered if answered > 0.0 else pmf, answered or 1.0, is_blind)

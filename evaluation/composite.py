@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
 from bandit.context import EncodedContext
 from bandit.errors import InvalidSettings, UnusableLog
-from evaluation.behavior import Behavior, Decider, behavior_of, blind_behavior_of
+from evaluation.behavior import Behavior, Decider, behavior_of, what_drew
 from evaluation.joint_pmf import Joint, JointPolicy
 from evaluation.log_batch import LogBatch
 from evaluation.pseudo_inverse import pinv_weights
@@ -142,15 +143,9 @@ class CompositeWeigher:
         return found
 
     def _behavior(self, row: _Row) -> Behavior:
-        decider = self.deciders[row.decider]
-        found = behavior_of(decider, row.encoded)
-        if found.explains(row.picks, row.propensity):
-            return found
-        if any(self.campaign.eligibility.looks_ahead):
-            blind = blind_behavior_of(decider, row.encoded)
-            if blind.explains(row.picks, row.propensity):
-                return blind
-        raise found.unexplained(row.picks, row.propensity, row.number)
+        made = partial(behavior_of, self.deciders[row.decider], row.encoded)
+        has_dead_ends = any(self.campaign.eligibility.looks_ahead)
+        return what_drew(made, row.picks, row.propensity, row.number, has_dead_ends=has_dead_ends)
 
     def _staged(self, row: _Row, behavior: Behavior, target: FloatArray) -> tuple[float, float]:
         """Weight of the whole choice, and the stage-wise score."""

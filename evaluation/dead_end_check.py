@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bandit.campaign import Campaign
 from bandit.context import EncodedContext
-from bandit.dimension import Dimension
 from bandit.eligibility import Eligibility
 
 
@@ -17,12 +17,12 @@ class DeadEndRows:
     """Sorts rows in which an arm led nowhere.
 
     Args:
-        dimensions: of the campaign.
+        campaign: whose rules hold.
     """
 
-    def __init__(self, dimensions: Sequence[Dimension]) -> None:
-        self.ahead = Eligibility(dimensions)
-        self.blind = Eligibility(dimensions, looks_ahead=False)
+    def __init__(self, campaign: Campaign) -> None:
+        self.ahead = campaign.eligibility
+        self.blind = Eligibility(campaign.dimensions, looks_ahead=False)
         self._first_ahead: int | None = None
         self._blind: list[int] = []
 

@@ -20,7 +20,7 @@ from bandit.context import Context, ContextValue
 from bandit.errors import UnusableLog
 from bandit.exclusion import Excluded
 from bandit.wear_out import Exposure
-from evaluation.behavior import Behavior, Decider, behavior_of, blind_behavior_of
+from evaluation.behavior import Behavior, Decider, behavior_of, what_drew
 from evaluation.columns import ALWAYS, stack
 from evaluation.cressie_read import Reach, cressie_read_gain
 from evaluation.estimator import part
@@ -133,20 +133,16 @@ class PairwiseGain:
         Raises:
             UnusableLog: if it was not drawn from the tables' pmf, neither now nor before dead ends were out.
         """
-        made = tables(kind)
-        if made.behavior.explains(picks, propensity):
-            return made.of(picks)
-        if any(self.campaign.eligibility.looks_ahead):
-            blind = tables(kind._replace(is_blind=True))
-            if blind.behavior.explains(picks, propensity):
-                return blind.of(picks)
-        raise made.behavior.unexplained(picks, propensity, number)
+        has_dead_ends = any(self.campaign.eligibility.looks_ahead)
+        made = {False: kind, True: kind._replace(is_blind=True)}
+        drew = what_drew(lambda one: tables(made[one]).behavior, picks, propensity, number, has_dead_ends=has_dead_ends)
+        return tables(made[drew.is_blind]).of(picks)
 
     def _tables(self, kind: _Kind) -> _Tables:
         context = self.campaign.schema.encode(Context(dict(kind.context)))
         context = context._replace(exposures=kind.exposures, excluded=kind.excluded, recent_sends=kind.recent_sends)
         decider = self.deciders[kind.decider]
-        behavior = blind_behavior_of(decider, context) if kind.is_blind else behavior_of(decider, context)
+        behavior = behavior_of(decider, context, kind.is_blind)
         targets = (joint.pmf(context) for joint in (self.new, self.serving))
         return _Tables(behavior, *(pinv_table(behavior.pmf, target, ORDER) for target in targets))
 

@@ -135,7 +135,7 @@ class _Verifier:
     def __init__(self, by: Recomputation) -> None:
         self._by = by
         self._dimensions = by.campaign.dimensions
-        self.dead_ends = DeadEndRows(by.campaign.dimensions)
+        self.dead_ends = DeadEndRows(by.campaign)
         self._groups: dict[str, str] = {}
         self._broken: dict[str, BrokenSnapshot] = {}
         # Rows name snapshots roughly in order, so a few are enough.

@@ -123,9 +123,9 @@ def from_export(source: ExportSource, metric: str, by: str, watch: Watch = iter)
     Raises:
         UnusableLog: if no row counts, or the context name does not exist.
     """
-    _require_name(by, source.names)
+    _require_name(by, (*source.names, *source.made))
     columns = () if metric == REWARD else (metric,)
-    asked = replace(source, groups=ALL_GROUPS, names=(by,) if by else (), targets=columns, asks_who=True)
+    asked = replace(source.with_context((by,)), groups=ALL_GROUPS, targets=columns, asks_who=True)
     batches = list(watch(asked.batches()))
     declared = source.declared
     # What a reward can be says nothing of another column.

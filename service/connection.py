@@ -6,8 +6,11 @@ import sqlite3
 import threading
 import time
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from weakref import WeakSet
+
+from service.patience import Patience
 
 BUSY_SECONDS = 30.0
 WIPING_ATTEMPTS = 10
@@ -27,9 +30,9 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def may_still_go(since: float) -> bool:
-    """Whether a lock that has been in the way since then, on the monotonic clock, may still go by itself."""
-    return time.monotonic() - since < BUSY_SECONDS
+def patience() -> Patience:
+    """For a lock that is in the way and may go by itself."""
+    return Patience(timedelta(seconds=BUSY_SECONDS))
 
 
 class Readers:

@@ -15,14 +15,13 @@ from typing import Protocol
 import numpy as np
 
 from bandit.campaign import Campaign, LearnerSpec, PolicySpec
-from bandit.exclusion import Excluded
 from bandit.group import Group
 from bandit.log import LoggedDecision
 from bandit.reward import RewardSpec, State
 from evaluation.log_batch import Layout, LogBatch
-from service.dead_ends_out import with_dead_ends_out
 from service.erased_sums import read_sums
 from service.foreign_log import ForeignLog, number_in
+from service.offered_arms import with_offered
 from service.outcome_worths import with_worths
 from service.outcomes_table import iterate_matured
 from service.store import Log, Store
@@ -195,7 +194,6 @@ def batch_of(block: Sequence[LoggedDecision], campaign: Campaign, number: int) -
     """Matured rows of our log as columns; `number` rows stood before them."""
     dimensions = campaign.dimensions
     pmfs = tuple(np.array([row.pmfs[d] for row in block]) for d in range(len(dimensions)))
-    excluded = [row.excluded for row in block]
     batch = LogBatch(
         layout_of(campaign),
         np.arange(number + 1, number + 1 + len(block)),
@@ -206,12 +204,12 @@ def batch_of(block: Sequence[LoggedDecision], campaign: Campaign, number: int) -
         {f.name: [row.context.get(f.name) for row in block] for f in campaign.schema.fields},
         is_product=are_product(pmfs, np.array([row.group == Group.RANDOM for row in block])),
         exposures=[row.exposures for row in block],
-        offered=offered_in(pmfs, np.array([row.group == Group.CONTROL for row in block]), campaign, excluded),
         deciders=["" if row.fallback or row.group == Group.RANDOM else row.snapshot or "" for row in block],
-        excluded=excluded,
+        excluded=[row.excluded for row in block],
         recent_sends=[row.recent_sends for row in block],
     )
-    return with_dead_ends_out(with_worths(batch, campaign), campaign)
+    is_control = np.array([row.group == Group.CONTROL for row in block], dtype=np.bool_)
+    return with_offered(with_worths(batch, campaign), is_control, campaign)
 
 
 def left_out(group: str, state: str, reward: float | None, groups: frozenset[str]) -> str:
@@ -232,29 +230,6 @@ def with_one_reward(campaign: Campaign) -> Campaign:
     spec = LearnerSpec(campaign.learner.name, options if campaign.learner.name in {"", "regression"} else {})
     reward = RewardSpec(timedelta(hours=1), {"reward": 1.0})
     return replace(campaign, reward=reward, learner=spec, wear_out=None)
-
-
-def offered_in(
-    pmfs: tuple[np.ndarray, ...],
-    is_control: np.ndarray,
-    campaign: Campaign | None,
-    excluded: Sequence[tuple[Excluded, ...]],
-) -> tuple[np.ndarray, ...]:
-    """What could have been sent: what had some probability, and whatever no rule can have removed.
-
-    A control row has one arm alone, and a policy without a floor gives some arms nothing; neither is a rule's doing. What a
-    row's caller excluded could not.
-
-    Caution: without a campaign, arms that a policy without a floor gave nothing are taken for removed.
-    """
-    free = [np.zeros(pmf.shape[1], dtype=np.bool_) for pmf in pmfs]
-    if campaign:
-        free = [np.array([not (arm.when or arm.requires) for arm in d.arms]) for d in campaign.dimensions]
-    found = tuple((pmf > 0.0) | is_control[:, None] | always for pmf, always in zip(pmfs, free, strict=True))
-    for row, arms in enumerate(excluded):
-        for d, arm, _ in arms:
-            found[d][row, arm] = False
-    return found
 
 
 def are_product(pmfs: tuple[np.ndarray, ...], is_random: np.ndarray) -> np.ndarray:

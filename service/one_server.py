@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
 import click
 
+from service.patience import Patience
+
 ENDING = "-serving"
-PAUSE_SECONDS = 0.1
 _LONGEST = 200
 
 
@@ -39,9 +39,11 @@ class OneServer:
                 f"{self._path} cannot be opened ({error}), by which two servers of one database know of each other. Make the "
                 "folder writable, or name a database elsewhere with --db."
             ) from error
-        if not self._taken_within(wait):
-            os.close(self._file)
-            raise click.UsageError(self._refusal(db))
+        patience = Patience(wait)
+        while not self._taken():
+            if not patience.pause():
+                os.close(self._file)
+                raise click.UsageError(self._refusal(db))
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"process {os.getpid()}, {who}".encode(), 0)
 
@@ -68,14 +70,6 @@ class OneServer:
                 f"{self._path} cannot be locked ({error}), so a second server of this database would not be noticed. Keep the "
                 "database on a disk of this machine: SQLite needs its locks too."
             ) from error
-        return True
-
-    def _taken_within(self, wait: timedelta) -> bool:
-        ends = time.monotonic() + wait.total_seconds()
-        while not self._taken():
-            if time.monotonic() >= ends:
-                return False
-            time.sleep(PAUSE_SECONDS)
         return True
 
     def _refusal(self, db: Path) -> str:

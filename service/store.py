@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,14 +20,13 @@ from bandit.errors import EngineError, UnusableStore
 from bandit.log import LoggedDecision
 from bandit.reward import RewardSpec
 from service.caps import insert_within_caps
-from service.connection import Readers, connect, empty_log_of_changes, may_still_go
+from service.connection import Readers, connect, empty_log_of_changes, patience
 from service.current_tables import bring_up_to_date
 from service.customer_keys import read_customer_keys
 from service.decisions_table import Row, Unreadable, find_decision, insert_decisions, iterate_decisions
 from service.rows import decided_values, stamp
 from service.writer import Operation, Result, Writer
 
-OPENING_PAUSE_SECONDS = 0.05
 _BY_CUSTOMER = "CREATE INDEX IF NOT EXISTS decisions_customer ON decisions(customer_key, decided_at)"
 """Finds what a customer got before. It costs a fifth of all decisions a second, so only a file that asks for it has it."""
 _BY_SENT = "CREATE INDEX IF NOT EXISTS decisions_sent ON decisions(customer_key, sent_at) WHERE sent_at IS NOT NULL"
@@ -246,7 +244,7 @@ class Store:
             the key of the draws, and the one that signs receipts of erasures.
         """
         _make_private(self.path)
-        begun = time.monotonic()
+        waiting = patience()
         while True:
             try:
                 with self._once() as connection:
@@ -255,9 +253,8 @@ class Store:
                     return _key(connection, "salt", salt), _key(connection, "receipts", None)
             except sqlite3.OperationalError as error:
                 is_busy = any(word in str(error) for word in ("locked", "already exists", "duplicate column"))
-                if not (is_busy and may_still_go(begun)):
+                if not (is_busy and waiting.pause()):
                     raise
-                time.sleep(OPENING_PAUSE_SECONDS)
 
     @contextmanager
     def _once(self) -> Iterator[sqlite3.Connection]:

@@ -113,7 +113,7 @@ def test_nobody_can_connect_to_a_server_that_waits_for_its_database(tmp_path, mo
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with OneServer(tmp_path / "manyarm.db", "first"):
-        monkeypatch.setattr("service.one_server.time.sleep", connect)
+        monkeypatch.setattr("service.patience.time.sleep", connect)
         refused = CliRunner().invoke(main, ["serve", "--port", str(port), "--wait", "0.1"])
     assert refused.exit_code == 2
     assert tried

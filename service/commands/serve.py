@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,7 +18,8 @@ from service.door_rules import rules_of
 from service.draining import DrainingServer
 from service.keys_table import list_keys
 from service.logs import write_logs
-from service.one_server import PAUSE_SECONDS, OneServer
+from service.one_server import OneServer
+from service.patience import Patience
 from service.serving import Serving
 from service.settings import Settings
 from service.store import Store
@@ -97,7 +97,7 @@ def _require_a_key(store: Store, host: str, db: Path) -> None:
 
 def _bound(host: str, port: int, wait: timedelta) -> socket.socket:
     """The address, taken before anything else is touched; nobody can connect before the database is ours."""
-    ends = time.monotonic() + wait.total_seconds()
+    patience = Patience(wait)
     while True:
         listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         try:
@@ -105,11 +105,10 @@ def _bound(host: str, port: int, wait: timedelta) -> socket.socket:
             listener.bind((host, port))
         except OSError as error:
             listener.close()
-            if time.monotonic() >= ends:
+            if not patience.pause():
                 raise _not_free(host, port, error) from error
         else:
             return listener
-        time.sleep(PAUSE_SECONDS)
 
 
 def _listen(listener: socket.socket) -> None:
