@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice, product
@@ -85,11 +85,14 @@ class World:
     Args:
         seed: of effects and log.
         n: sends in the log.
+        moods: what a message does to each, in log-odds.
+        spread: standard deviation of the effects.
     """
 
-    def __init__(self, seed: int, n: int) -> None:
+    def __init__(self, seed: int, n: int, *, moods: Mapping[str, float] = MOODS, spread: float = SPREAD) -> None:
         rng = np.random.default_rng(seed)
-        drawn = {name: rng.normal(0.0, SPREAD, len(arms)) for name, arms in PARTS.items()}
+        self._by_mood = moods
+        drawn = {name: rng.normal(0.0, spread, len(arms)) for name, arms in PARTS.items()}
         self._effects = {
             arm: float(effect)
             for name, arms in PARTS.items()
@@ -108,14 +111,18 @@ class World:
         """Probability that a customer comes."""
         if choice == NOTHING:
             return BASE
-        z = math.log(BASE / (1.0 - BASE)) + MOODS[mood] + sum(self._effects[arm] for arm in choice)
+        z = math.log(BASE / (1.0 - BASE)) + self._by_mood[mood] + sum(self._effects[arm] for arm in choice)
         return 1.0 / (1.0 + math.exp(-z))
 
     @property
     def best(self) -> float:
         """Mean rate of the best choice for each mood, of the first customers."""
-        rates = {mood: max([BASE, *(self.rate(mood, send) for send in SENDS)]) for mood in MOODS}
+        rates = {mood: self.best_for(mood) for mood in MOODS}
         return float(np.mean([rates[mood] for mood in self.moods[:N_SERVED]]))
+
+    def best_for(self, mood: str) -> float:
+        """Rate of the best choice."""
+        return max([BASE, *(self.rate(mood, send) for send in SENDS)])
 
     def sends_best(self, mood: str) -> bool:
         """Whether the best choice is a send."""
@@ -144,7 +151,7 @@ class Curve:
 
 def curve(world: World, campaign: Campaign, silence: Silence) -> Curve:
     """Learn a world's log."""
-    learner = _learner(campaign, silence)
+    learner = learner_of(campaign, silence)
     contexts = {mood: campaign.schema.encode(Context({"mood": mood})) for mood in MOODS}
     rows = [
         TrainingRow(contexts[mood], _picks(campaign, choice), visit, (visit,), (), ())
@@ -166,7 +173,7 @@ def curve(world: World, campaign: Campaign, silence: Silence) -> Curve:
 
 def served(world: World, campaign: Campaign, silence: Silence) -> float:
     """Mean rate of what squarecb chooses for the first customers while it learns."""
-    learner = _learner(campaign, silence)
+    learner = learner_of(campaign, silence)
     engine = Engine(campaign, group_policies(campaign), salt=b"silence", secret=b"silence")
     rates, rows = [], []
     for number, (mood, luck) in enumerate(islice(zip(world.moods, world.luck, strict=True), N_SERVED), start=1):
@@ -181,7 +188,7 @@ def served(world: World, campaign: Campaign, silence: Silence) -> float:
     return float(np.mean(rates))
 
 
-def _learner(campaign: Campaign, silence: Silence) -> RegressionLearner:
+def learner_of(campaign: Campaign, silence: Silence) -> RegressionLearner:
     task = replace(task_of(campaign), space=FeatureSpace.graded(campaign, silence=silence))
     return RegressionLearner(campaign, None, task)
 
@@ -207,8 +214,8 @@ def figures(curves: Sequence[Curve], shown: Sequence[int]) -> dict[str, Any]:
     at = {f"{n}": n // STEP - 1 for n in shown}
     close = [one.close_from for one in curves]
     return {
-        "off": {n: _interval([one.off[place] for one in curves]) for n, place in at.items()},
-        "wrong": {n: _interval([one.wrong[place] for one in curves]) for n, place in at.items()},
+        "off": {n: interval([one.off[place] for one in curves]) for n, place in at.items()},
+        "wrong": {n: interval([one.wrong[place] for one in curves]) for n, place in at.items()},
         "close_from": close,
         "close_by_the_end": sum(one is not None for one in close) / len(close),
         "median_close_from": _median(close),
@@ -220,7 +227,7 @@ def _median(found: Sequence[int | None]) -> float | None:
     return middle if math.isfinite(middle) else None
 
 
-def _interval(values: Sequence[float]) -> list[float]:
+def interval(values: Sequence[float]) -> list[float]:
     """Mean with its 95 % interval."""
     mean, n = float(np.mean(values)), len(values)
     half = float(scipy.stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
@@ -258,7 +265,7 @@ def main() -> None:
     for gate in gates:
         print(f"{gate.name}: {gate.figure} {'holds' if gate.holds else 'FAILS'}")
     saved = [before - now for before, now in zip(lost["apart"], lost["now"], strict=True)]
-    by_squarecb = {name: _interval(one) for name, one in {**lost, "apart minus now": saved}.items()}
+    by_squarecb = {name: interval(one) for name, one in {**lost, "apart minus now": saved}.items()}
     kept = {
         "n_sends": n,
         "seeds": list(seeds),
