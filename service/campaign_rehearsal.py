@@ -66,7 +66,12 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class TrueLift:
-    """What the learner's group really earns beyond control: a send, and relative to control (None where that earns nothing)."""
+    """What the learner's group really earns beyond control.
+
+    Attributes:
+        difference: a send.
+        relative: to what control earns; None where that is nothing, or control sends nothing.
+    """
 
     difference: OverSeeds
     relative: OverSeeds | None
@@ -74,19 +79,36 @@ class TrueLift:
 
 @dataclass(frozen=True, slots=True)
 class FalseWinner:
-    """How often a winner is named though every choice is as good as any other, by two rules that look daily."""
+    """How often a winner is named though every choice is as good as any other.
+
+    Attributes:
+        always_valid: learner or control, by bounds that hold at every look; in how many rehearsals.
+        naive: the same by a two-proportion test that is read daily.
+        arms: an arm of any dimension, against another or the rest, by the bounds of `manyarm compare`.
+        silence: whether the campaign may send nothing, which is played there as a message like any other.
+    """
 
     always_valid: OfSeeds
     naive: OfSeeds
+    arms: OfSeeds
+    silence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class GroupLine:
-    """A group: mean number of its sends, and its exact value a send."""
+    """A group.
+
+    Attributes:
+        group: its name.
+        n_sends: mean number of its decisions, those that send nothing among them.
+        value: exact, a decision.
+        unsent: share that sends nothing; None where every choice is a message.
+    """
 
     group: str
     n_sends: float
     value: OverSeeds
+    unsent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from textwrap import wrap
 
-from service.campaign_rehearsal import CampaignRehearsal, LossLine, OfSeeds, OverSeeds, Seen, VariantLine
+from service.campaign_rehearsal import CampaignRehearsal, GroupLine, LossLine, OfSeeds, OverSeeds, Seen, VariantLine
 from service.reactions import WINDOWS
 from service.visible_lift import VisibleLift
 
@@ -76,8 +76,15 @@ def _expected(found: CampaignRehearsal) -> Section:
         f"A send earns {between(found.value)}; were everything sent at random, {between(found.uniform)}; did every customer "
         f"always get their best choice, {between(found.best)}.{_capped(found)}"
     )
-    rows = tuple((line.group, f"{line.n_sends:,.0f}", between(line.value)) for line in found.groups)
-    return Section("What does a send earn?", answer, ("group", "sends", "reward a send"), rows)
+    quiet = any(line.unsent is not None for line in found.groups)
+    head = ("group", "sends", "reward a send", *(("sent nothing",) if quiet else ()))
+    rows = tuple(_group_row(line, quiet=quiet) for line in found.groups)
+    return Section("What does a send earn?", answer, head, rows)
+
+
+def _group_row(line: GroupLine, *, quiet: bool) -> tuple[str, ...]:
+    row = (line.group, f"{line.n_sends:,.0f}", between(line.value))
+    return (*row, f"{line.unsent or 0.0:.0%}") if quiet else row
 
 
 def _capped(found: CampaignRehearsal) -> str:
@@ -114,10 +121,11 @@ def _false_winner(found: CampaignRehearsal) -> Section:
     question = "Could a winner be false?"
     if found.false_winner is None:
         return Section(question, "Not rehearsed: that takes a learner, a control group and worlds without effects.")
+    alike = ", sending nothing among them," if found.false_winner.silence else ","
     answer = (
-        "In worlds where every choice is as good as any other, bounds that hold at every look name a winner in "
-        f"{of_seeds(found.false_winner.always_valid)}. A two-proportion test at .05, read every day until it says so, names "
-        f"one in {of_seeds(found.false_winner.naive)}."
+        f"In worlds where every choice is as good as any other{alike} bounds that hold at every look name a winner in "
+        f"{of_seeds(found.false_winner.always_valid)}, and those of arms name one in {of_seeds(found.false_winner.arms)}. A "
+        f"two-proportion test at .05, read every day until it says so, names one in {of_seeds(found.false_winner.naive)}."
     )
     return Section(question, answer)
 

@@ -63,7 +63,7 @@ def rehearse_campaign(
         worlds: in which; the same seed gives the same customers with the same tastes, whatever the policy.
         n_sends: of each rehearsal.
         seeds: one a rehearsal, each once.
-        without_effects: worlds in which every choice is as good as any other, for false winners; None leaves them out.
+        without_effects: worlds in which every message is as good as any other, for false winners; None leaves them out.
         variants: what else is tried in the same worlds; None takes `variants_of`.
         n_processes: how many seeds are played at a time; it changes nothing but the time it takes.
         watch: is told how many seeds are done.
@@ -145,7 +145,8 @@ def _groups(rehearsal: Rehearsal, runs: Runs) -> tuple[GroupLine, ...]:
         earned = [run.groups[group.value] for run in runs if group.value in run.groups]
         if earned:
             value = OverSeeds.of((one.value for one in earned), rehearsal.confidence_level)
-            lines.append(GroupLine(group.value, fmean(one.n_sends for one in earned), value))
+            unsent = None if rehearsal.campaign.silent is None else fmean(one.unsent for one in earned)
+            lines.append(GroupLine(group.value, fmean(one.n_sends for one in earned), value, unsent))
     return tuple(lines)
 
 
@@ -156,10 +157,10 @@ def _lift(rehearsal: Rehearsal, runs: Runs) -> TrueLift | None:
         return None
     gains = [run.groups[LEARNER].above_random - run.groups[CONTROL].above_random for run in both]
     bases = [run.uniform + run.groups[CONTROL].above_random for run in both]
-    level = rehearsal.confidence_level
-    relative = (
-        OverSeeds.of((gain / base for gain, base in zip(gains, bases, strict=True)), level) if min(bases) > 0 else None
-    )
+    level, campaign = rehearsal.confidence_level, rehearsal.campaign
+    # Who sends nothing earns nothing: what the bases are then is the luck of who is in which group.
+    told = min(bases) > 0 and not campaign.sends_nothing(campaign.groups.control_choice)
+    relative = OverSeeds.of((gain / base for gain, base in zip(gains, bases, strict=True)), level) if told else None
     return TrueLift(OverSeeds.of(gains, level), relative)
 
 
@@ -171,12 +172,16 @@ def _seen(rehearsal: Rehearsal, found: Sequence[FirstDays]) -> Seen:
 
 
 def _false_winner(rehearsal: Rehearsal, runs: Runs) -> FalseWinner | None:
-    ours = [run.always_valid.claimed for run in runs if run.always_valid is not None]
-    theirs = [run.naive.claimed for run in runs if run.naive is not None]
-    if not (ours and theirs):
+    named = [run.named for run in runs if run.named is not None]
+    if not named:
         return None
-    level = rehearsal.confidence_level
-    return FalseWinner(OfSeeds.where(ours, level), OfSeeds.where(theirs, level))
+    of = partial(OfSeeds.where, confidence_level=rehearsal.confidence_level)
+    return FalseWinner(
+        of([one.always_valid.claimed for one in named]),
+        of([one.naive.claimed for one in named]),
+        of([bool(one.dimensions) for one in named]),
+        rehearsal.campaign.silent is not None,
+    )
 
 
 def _losses(rehearsal: Rehearsal, runs: Runs) -> tuple[LossLine, ...]:

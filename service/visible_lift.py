@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from bandit.campaign import Campaign
 from bandit.group import Group
+from bandit.no_send import implied_arms
 from evaluation.power import Comparison, least_control_share, needed, settled_multiplier, smallest_lift
 
 
@@ -105,7 +106,10 @@ def _wanted(main: Comparison, asked: Asked) -> tuple[int | None, float | None]:
 def _arms(campaign: Campaign, main: Comparison) -> dict[str, Comparison]:
     """The leader of each dimension against another arm, on the learner's own sends once it has settled."""
     found = {}
-    for dimension, size in zip(campaign.dimensions, campaign.sizes, strict=True):
+    # An arm that is left only after the choice has ended competes with no other.
+    alone = [one.dimension for one in implied_arms(campaign.dimensions)]
+    for place, dimension in enumerate(campaign.dimensions):
+        size = len(dimension.arms) - alone.count(place)
         least = campaign.policy.floor / size
         if size > 1 and least > 0.0:
             share = main.share_treated / size

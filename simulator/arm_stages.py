@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from bandit.campaign import Campaign
 from bandit.dimension import Arm, Dimension
+from bandit.send_slots import SendSlots
 from simulator.world import ImpossibleWorld
 
 _LEAST_ARMS = 2
@@ -19,9 +21,9 @@ _WHICH = 107  # stream of the seed; see `simulator.drawn_world`
 def with_fewer_arms(campaign: Campaign, seed: int) -> Campaign:
     """The campaign without about a third of the arms of each dimension; which ones is drawn.
 
-    Arms of business as usual and arms that others require stay, and so do two arms a dimension that everybody may get
-    (one where there is no second). The content hash is its own, for a changed campaign begins a new log; there is no text
-    of a file.
+    Arms of business as usual, arms that others require and arms that send nothing stay, and so do two arms a dimension that
+    everybody may get (one where there is no second). Send slots that stay keep their hours. The content hash is its own, for
+    a changed campaign begins a new log; there is no text of a file.
 
     Args:
         campaign: with all its arms.
@@ -46,14 +48,23 @@ def with_fewer_arms(campaign: Campaign, seed: int) -> Campaign:
         )
     named = "\n".join([campaign.content_hash, *left_out])
     content_hash = hashlib.blake2b(named.encode(), digest_size=16).hexdigest()
-    return replace(campaign, dimensions=dimensions, content_hash=content_hash, toml="")
+    send_slots = campaign.send_slots and _slots_of(campaign.send_slots, campaign.dimensions, dimensions)
+    return replace(campaign, dimensions=dimensions, send_slots=send_slots, content_hash=content_hash, toml="")
+
+
+def _slots_of(slots: SendSlots, before: Sequence[Dimension], after: Sequence[Dimension]) -> SendSlots:
+    """The table for the arms that are left."""
+    arms, left = before[slots.dimension].ids, after[slots.dimension]
+    return replace(slots, slots=tuple(slot for arm, slot in zip(arms, slots.slots, strict=True) if arm in left))
 
 
 def _fixed(campaign: Campaign) -> set[tuple[str, str]]:
     """Dimension and id of the arms that stay: without them a rule or the control group could not be kept."""
     arms = [arm for dimension in campaign.dimensions for arm in dimension.arms]
     required = {(name, one) for arm in arms for name, ids in arm.requires.items() for one in ids}
-    return required | set(campaign.groups.control_choice.items())
+    # After an arm that ends the choice only its like is left in later dimensions.
+    silent = {(dimension.name, arm.id) for dimension in campaign.dimensions for arm in dimension.arms if arm.no_send}
+    return required | silent | set(campaign.groups.control_choice.items())
 
 
 def _without_some(rng: np.random.Generator, dimension: Dimension, fixed: set[tuple[str, str]]) -> Dimension:
@@ -64,7 +75,7 @@ def _without_some(rng: np.random.Generator, dimension: Dimension, fixed: set[tup
         if wanted and (dimension.name, arm.id) not in fixed and _may_go(arm, left):
             left.remove(arm)
             wanted -= 1
-    return Dimension(dimension.name, tuple(left))
+    return replace(dimension, arms=tuple(left))
 
 
 def _may_go(arm: Arm, left: list[Arm]) -> bool:

@@ -44,3 +44,24 @@ def test_a_changed_campaign_begins_a_log_of_its_own(campaign):
     assert len({campaign.content_hash, first.content_hash, second.content_hash}) == 3
     assert with_fewer_arms(campaign, 0) == first
     assert first.toml == ""
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_whoever_may_get_nothing_still_may_and_hours_that_stay_are_the_same(quiet, seed):
+    fewer = with_fewer_arms(quiet, seed)
+    assert [d.silent for d in fewer.dimensions] == [d.silent for d in quiet.dimensions]
+    assert fewer.sends_nothing(dict.fromkeys(("subject", "send_slot"), "none") | {"send_slot": "no_send"})
+    hours = [dict(zip(one.dimensions[1].ids, one.send_slots.slots, strict=True)) for one in (quiet, fewer)]
+    assert hours[1].items() <= hours[0].items()
+    assert len(hours[1]) < len(hours[0])
+
+
+@pytest.fixture(scope="module")
+def quiet(worlds):
+    hours = ("weekday-08", "weekday-10", "weekday-12", "weekday-14", "weekend-11", "weekend-18")
+    nothing = {"id": "none", "no_send": True}
+    return worlds.campaign(
+        dimension=[worlds.dimension("subject", "a", "b", "c", "d", nothing), worlds.dimension("send_slot", *hours)],
+        send_slots={"within": "7d"},
+    )
