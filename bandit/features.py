@@ -86,8 +86,7 @@ class FeatureSpace:
         """
         own = [numbers_of(dimension.arms) for dimension in campaign.dimensions]
         measured = [
-            {**mine, **{n: kept[n] for n in mine.keys() & kept.keys()}}
-            for mine, kept in zip(own, numbers, strict=False)
+            {name: kept.get(name, by) for name, by in mine.items()} for mine, kept in zip(own, numbers, strict=False)
         ]
         every = (*measured, *own[len(measured) :])
         arms = [graded_arms(d.arms, by) for d, by in zip(campaign.dimensions, every, strict=True)]
@@ -176,7 +175,8 @@ def _graded(arm: Arm, numbers: Numbers) -> tuple[NamedFeature, ...]:
 
 def numbers_of(arms: Sequence[Arm]) -> dict[str, tuple[float, float]]:
     """Mean and standard deviation of each numeric feature over the arms that declare it."""
-    names = {name for arm in arms for name, value in arm.features.items() if not isinstance(value, str)}
+    # In the order of the file: that of a set is another in each process, and so would be the bytes of a snapshot.
+    names = dict.fromkeys(name for arm in arms for name, value in arm.features.items() if not isinstance(value, str))
     found = {}
     for name in names:
         values = [float(arm.features[name]) for arm in arms if not isinstance(arm.features.get(name, ""), str)]

@@ -105,9 +105,10 @@ def _faults(dimension: Dimension, asked: TextFeatures, language: str, where: str
         Fault(
             where,
             f"{name}, and the language {language or 'is not said'}",
-            f"[content] language of {', '.join(OF_LANGUAGE[name])}",
+            f"[content] language of {', '.join(OF_LANGUAGE[name])}, or a list without {name}: it knows the words of no other",
         )
-        for name in set(asked.names) - set(asked.in_language(language))
+        for name in asked.names
+        if name not in asked.in_language(language)
     ]
     strange = [
         arm for arm in asked.fitted_on if arm not in dimension or not dimension.arms[dimension.index_of(arm)].text

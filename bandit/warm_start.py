@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from bandit.bootstrap import BOOTSTRAP
 from bandit.bootstrap import task_of as bootstrap_task
@@ -21,6 +22,7 @@ from bandit.errors import BrokenSnapshot, InvalidContext, InvalidOutcome
 from bandit.fault import shown
 from bandit.features import FeatureSpace
 from bandit.learner import LearnerKind, TrainingRow
+from bandit.logged_time import filled_or_counted
 from bandit.regression import MOST_KEPT_BACK, REGRESSION, checked_state
 from bandit.regression import task_of as regression_task
 from bandit.regression_state import RegressionState
@@ -154,6 +156,9 @@ class HistoricalSend:
         propensities: dimension to the probability that its arm was drawn with.
         exposures: what the customer got lately, in the positions of the campaign that is to learn; None if it is not
             known, which is counted where the campaign asks for it.
+        at: when it was decided, with a zone: fields of `[time]` that are not in the context are made of it. None if it is not
+            known, and then they are missing, and counted.
+        row: which it is, for messages.
     """
 
     context: Mapping[str, ContextValue]
@@ -162,6 +167,8 @@ class HistoricalSend:
     reward: float | None = None
     outcome_types: frozenset[str] | None = None
     exposures: tuple[Exposure, ...] | None = None
+    at: datetime | None = None
+    row: str = "a row"
 
 
 @dataclass(slots=True)
@@ -198,6 +205,7 @@ def learn_log(campaign: Campaign, kind: LearnerKind, sends: Iterable[HistoricalS
 
     Raises:
         InvalidOutcome: if rewards cannot be told apart into the campaign's outcome types.
+        UnusableLog: if a row whose time counts names a zone that is none.
     """
     learner, learned, schema = kind.fresh(campaign), LearnedLog(), _lenient(campaign.schema)
     for send in sends:
@@ -228,8 +236,9 @@ def _row_of(campaign: Campaign, schema: Schema, send: HistoricalSend, unfit: Cou
         return f"a reward outside [{low:g}, {high:g}], which no outcomes of this campaign give"
     if campaign.wear_out and send.exposures is None:
         unfit["what the customer got before"] += 1
+    context = filled_or_counted(campaign.time, send.context, send.at, send.row, unfit)
     return TrainingRow(
-        _encoded(schema, send.context, unfit)._replace(exposures=send.exposures or ()),
+        _encoded(schema, context, unfit)._replace(exposures=send.exposures or ()),
         picks,
         reward,
         known.labels_of(types),

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bandit.campaign import Campaign
+from bandit.context import ContextValue
 from bandit.errors import UnusableLog
-from bandit.exclusion import Excluded
 from bandit.group import Group
 from bandit.log import RECENT_SENDS
+from bandit.logged_time import unheld
 from bandit.reward import State
 from evaluation.log_batch import Layout, LogBatch, Sends
-from service.dead_ends_out import fields_asked, with_dead_ends_out
+from service.exported_cells import counts_in, excluded_in_each, lists_in, pmf_map, positions_in
 from service.foreign_log import number_in
 from service.log_source import (
     AT_ONCE,
@@ -30,14 +30,15 @@ from service.log_source import (
     PENDING,
     are_product,
     layout_of,
-    offered_in,
     with_one_reward,
 )
+from service.log_times import DECIDED_AT, made_columns, moment_in, require_times
+from service.offered_arms import fields_asked, with_offered
 from service.outcome_worths import with_worths
 from service.table import Cells, arms_in, columns_in, context_of, read_rows, time_of
 
 EXCLUDED = "excluded"
-WHO = ("customer_key", "decided_at", "sent_at")
+WHO = ("customer_key", DECIDED_AT, "sent_at")
 """Columns that say who got a row and when."""
 
 
@@ -56,6 +57,7 @@ class ExportSource:
         asks_who: whether to read who got each row and when.
         says_excluded: whether the file says what callers excluded; those of earlier versions do not.
         says_recent: whether it says how many messages customers had got lately.
+        made: fields of the declared `[time]` that the file does not hold, and that are made of its rows' times.
     """
 
     path: Path
@@ -68,6 +70,7 @@ class ExportSource:
     asks_who: bool = False
     says_excluded: bool = False
     says_recent: bool = False
+    made: tuple[str, ...] = ()
     dropped: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -99,6 +102,7 @@ class ExportSource:
             targets,
             says_excluded=EXCLUDED in found,
             says_recent=RECENT_SENDS in found,
+            made=unheld(declared.time, names) if declared else (),
         )
 
     @property
@@ -112,8 +116,15 @@ class ExportSource:
         return self.declared.reward.bounds if self.declared else None
 
     def batches(self) -> Iterator[LogBatch]:
-        """Matured rows of the groups asked for, in order."""
+        """Matured rows of the groups asked for, in order.
+
+        Raises:
+            UnusableLog: for rows that cannot be what an export of ours holds; names one that does not say when it was decided
+                where something must be made of that.
+        """
         self.dropped.clear()
+        if self.made and self.declared:
+            require_times(self.path, self.made, self.declared)
         number = 0
         for table in self._tables():
             kept = self._kept(table)
@@ -126,15 +137,21 @@ class ExportSource:
         return replace(self, learned=decision_ids, dropped=Counter())
 
     def without_context(self) -> ExportSource:
-        """For questions that need none: its columns are most of the file. What says which arms lead nowhere stays."""
-        asked = fields_asked(self.declared)
-        return replace(self, names=tuple(name for name in self.names if name in asked), dropped=Counter())
+        """For questions that need none: its columns are most of the file. What says which arms could have been sent stays."""
+        return self.with_context(fields_asked(self.declared, self.groups))
+
+    def with_context(self, asked: Collection[str]) -> ExportSource:
+        """With some fields of the context alone, and what those are made of that the file does not hold."""
+        made = tuple(name for name in self.made if name in asked)
+        sources = self.declared.time.sources if made and self.declared and self.declared.time else ()
+        names = tuple(name for name in self.names if name in asked or name in sources)
+        return replace(self, names=names, made=made, dropped=Counter())
 
     def _columns(self) -> list[str]:
         per_dimension = [f"{kind}.{name}" for name in self.layout.dimensions for kind in ("arm", "propensity", "pmf")]
         context = [f"context.{name}" for name in self.names]
         ids = ["decision_id"] if self.learned else []
-        who = list(WHO) if self.asks_who else []
+        who = list(WHO) if self.asks_who else [DECIDED_AT] * bool(self.made)
         told = [EXCLUDED] * self.says_excluded + [RECENT_SENDS] * self.says_recent
         return [*ids, *who, *told, "group", "state", "reward", *per_dimension, *context, *self.targets]
 
@@ -148,11 +165,11 @@ class ExportSource:
             except (pa.ArrowException, OSError) as error:
                 raise UnusableLog(f"{self.path}: not a readable Parquet file ({error}). Write it again.") from error
             return
-        rows = read_rows(self.path)
+        rows = enumerate(read_rows(self.path), start=1)
         while block := list(islice(rows, AT_ONCE)):
-            yield pa.Table.from_pylist([self._typed(cells) for cells in block])
+            yield pa.Table.from_pylist([self._typed(number, cells) for number, cells in block])
 
-    def _typed(self, cells: Cells) -> dict[str, object]:
+    def _typed(self, number: int, cells: Cells) -> dict[str, object]:
         found: dict[str, object] = {name: cells[name] for name in self._columns()}
         found |= {name: number_in(cells[name]) for name in ("reward", *[RECENT_SENDS] * self.says_recent)}
         for name, arms in zip(self.layout.dimensions, self.layout.arms, strict=True):
@@ -164,6 +181,8 @@ class ExportSource:
             typed = context_of(context, self.declared.schema, self.names)
             found |= {f"context.{name}": value for name, value in typed.items()}
         found |= {name: time_of(cells[name], what=name) for name in WHO[1:] if self.asks_who}
+        if self.made:
+            found[DECIDED_AT] = moment_in(cells[DECIDED_AT], DECIDED_AT, f"{self.path}, row {number}")
         return found | {name: number_in(cells[name]) for name in self.targets}
 
     def _kept(self, table: pa.Table) -> pa.Table:
@@ -180,9 +199,9 @@ class ExportSource:
     def _batch(self, table: pa.Table, number: int) -> LogBatch:
         layout = self.layout
         pairs = list(zip(layout.dimensions, layout.arms, strict=True))
-        pmfs = tuple(_lists(table[f"pmf.{name}"], len(arms), name) for name, arms in pairs)
-        excluded = _excluded(table[EXCLUDED].to_pylist(), layout) if self.says_excluded else [()] * table.num_rows
-        picks = [_positions(table[f"arm.{name}"], name, arms) for name, arms in pairs]
+        pmfs = tuple(lists_in(table[f"pmf.{name}"], len(arms), name) for name, arms in pairs)
+        excluded = excluded_in_each(table[EXCLUDED].to_pylist(), layout) if self.says_excluded else None
+        picks = [positions_in(table[f"arm.{name}"], name, arms) for name, arms in pairs]
         batch = LogBatch(
             layout,
             np.arange(number + 1, number + 1 + table.num_rows),
@@ -190,16 +209,28 @@ class ExportSource:
             np.stack(picks, axis=1),
             np.stack([table[f"propensity.{name}"].to_numpy() for name in layout.dimensions], axis=1),
             pmfs,
-            {name: table[f"context.{name}"].to_pylist() for name in self.names},
+            self._context(table, number),
             {name: table[name].to_numpy() for name in self.targets},
             are_product(pmfs, pc.equal(table["group"], Group.RANDOM.value).to_numpy()),
-            offered=offered_in(pmfs, pc.equal(table["group"], Group.CONTROL.value).to_numpy(), self.declared, excluded),
             sends=_sends(table) if self.asks_who else None,
             excluded=excluded,
-            recent_sends=_counts(table[RECENT_SENDS].to_pylist()) if self.says_recent else None,
+            recent_sends=counts_in(table[RECENT_SENDS].to_pylist()) if self.says_recent else None,
         )
         batch = with_worths(batch, self.declared) if self.declared else batch
-        return with_dead_ends_out(batch, self.declared)
+        is_control = pc.equal(table["group"], Group.CONTROL.value).to_numpy()
+        return with_offered(batch, is_control, self.declared)
+
+    def _context(self, table: pa.Table, number: int) -> dict[str, Sequence[ContextValue]]:
+        """A column for each name, and for each field that is made of the rows' times."""
+        columns = {name: table[f"context.{name}"].to_pylist() for name in self.names}
+        if not (self.made and self.declared and self.declared.time):
+            return columns
+        rows = [
+            f"{self.path}, row {place} of those that count" for place in range(number + 1, number + 1 + table.num_rows)
+        ]
+        cells = table[DECIDED_AT].to_pylist()
+        moments = [moment_in(cell, DECIDED_AT, row) for cell, row in zip(cells, rows, strict=True)]
+        return columns | made_columns(self.declared.time, self.made, columns, moments, rows)
 
 
 def exported_layout(path: Path, columns: Sequence[str]) -> Layout:
@@ -224,62 +255,7 @@ def exported_layout(path: Path, columns: Sequence[str]) -> Layout:
     return Layout(names, tuple(order[name] for name in names))
 
 
-def pmf_map(cell: object) -> Mapping[str, float]:
-    """A pmf as CSV has it: a JSON map.
-
-    Raises:
-        UnusableLog: if it is none.
-    """
-    try:
-        return msgspec.json.decode(str(cell), type=dict[str, float])
-    except msgspec.DecodeError as error:
-        raise UnusableLog(
-            f"a pmf is {str(cell)[:60]!r}, need a JSON map from arm to probability ({error}). Export the log again."
-        ) from error
-
-
-def _lists(column: pa.ChunkedArray, size: int, name: str) -> np.ndarray:
-    """Lists of one length as an array of shape (n, size)."""
-    lengths = pc.list_value_length(column)
-    if pc.any(pc.not_equal(lengths, size)).as_py() or column.null_count:
-        raise UnusableLog(f"a pmf of {name!r} does not have {size} entries, one an arm. Export the log again.")
-    flat = column.combine_chunks().flatten() if column.num_chunks != 1 else column.chunk(0).flatten()
-    return np.asarray(flat.to_numpy(zero_copy_only=False), dtype=np.float64).reshape(-1, size)
-
-
-def _excluded(cells: Sequence[object], layout: Layout) -> list[tuple[Excluded, ...]]:
-    """Arms that callers excluded, from JSON maps; most rows have none."""
-    return [_excluded_in(str(cell), layout) if cell else () for cell in cells]
-
-
-def _excluded_in(cell: str, layout: Layout) -> tuple[Excluded, ...]:
-    try:
-        found = msgspec.json.decode(cell, type=dict[str, list[str]])
-        arms = dict(zip(layout.dimensions, layout.arms, strict=True))
-        at = {name: place for place, name in enumerate(layout.dimensions)}
-        return tuple(sorted(Excluded(at[name], arms[name].index(arm)) for name, ids in found.items() for arm in ids))
-    except (msgspec.DecodeError, KeyError, ValueError) as error:
-        raise UnusableLog(
-            f"excluded is {cell[:60]!r}, need a JSON map from dimension to arms of the log ({error}). Export the log again."
-        ) from error
-
-
-def _counts(cells: Sequence[float | None]) -> list[int | None]:
-    """Numbers of messages; a CSV file has them as texts, read as numbers."""
-    return [None if cell is None else int(cell) for cell in cells]
-
-
 def _sends(table: pa.Table) -> Sends:
     keys, groups = (table[name].to_numpy() for name in (WHO[0], "group"))
     times = [table[name].cast(pa.timestamp("us", tz="UTC")).to_numpy() for name in WHO[1:]]
     return Sends(groups, keys, *times)
-
-
-def _positions(column: pa.ChunkedArray, name: str, arms: Sequence[str]) -> np.ndarray:
-    found = pc.index_in(column, value_set=pa.array(arms))
-    if found.null_count:
-        unknown = column.filter(pc.is_null(found))[0].as_py()
-        raise UnusableLog(
-            f"arm {unknown!r} of {name!r} is not among the {len(arms)} that the file lists. Export it again."
-        )
-    return np.asarray(found.to_numpy(), dtype=np.int64)

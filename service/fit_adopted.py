@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 
 import numpy as np
 
 from bandit.campaign import Campaign
-from bandit.context import Context, ContextValue
+from bandit.context import ContextValue
 from bandit.dimension import Dimension
 from bandit.errors import UnusableLog
 from simulator.fit_rows import FitRows
@@ -29,8 +28,8 @@ def adopted(rows: FitRows, campaign: Campaign) -> tuple[FitRows, Campaign]:
         campaign: to be rehearsed.
 
     Returns:
-        Its contexts hold what the campaign declares, None where the log does not say, and what it makes of the time, where the
-        log says when.
+        Its contexts hold what the campaign declares, None where the log does not say. What the campaign makes of the time
+        is not in them: a fit makes it of each row's own.
 
     Raises:
         UnusableLog: if the log has other dimensions, or arms of one that the campaign lacks, or the other way round.
@@ -55,11 +54,7 @@ def adopted(rows: FitRows, campaign: Campaign) -> tuple[FitRows, Campaign]:
 
 def _contexts(rows: FitRows, campaign: Campaign) -> list[Mapping[str, ContextValue]]:
     names = [item.name for item in campaign.declared.fields]
-    contexts = [Context({name: context.get(name) for name in names}) for context in rows.contexts]
-    if campaign.time is None or rows.at is None:
-        return [context.values for context in contexts]
-    moments = [rows.start + timedelta(hours=hours) for hours in rows.at.tolist()]
-    return [campaign.completed(context, at).values for context, at in zip(contexts, moments, strict=True)]
+    return [{name: context.get(name) for name in names} for context in rows.contexts]
 
 
 def _by_dimension(grid: ChoiceGrid, campaign: Campaign) -> Mapping[str, tuple[str, ...]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from bandit.campaign import Campaign
 from bandit.errors import UnusableLog
 from bandit.schema import Schema
+from bandit.time_context import TimeContext
 from service.export_source import ExportSource
 from service.fit_adopted import adopted
 from service.fitted_trust import Trust, trust
@@ -47,12 +48,13 @@ class FittedWorlds:
 
     @property
     def identity(self) -> str:
-        """A hash of the rows that the world was fitted to."""
+        """A hash of the rows that the world was fitted to, and of when they were."""
         rows, digest = self.world.rows, hashlib.blake2b(digest_size=16)
         for part in (
             rows.picks.tobytes(),
             rows.labels.tobytes(),
-            repr((rows.types, rows.worths, list(rows.contexts))).encode(),
+            repr((rows.types, rows.worths, list(rows.contexts), list(rows.customers), rows.start)).encode(),
+            b"" if rows.at is None else rows.at.tobytes(),
         ):
             digest.update(part)
         return digest.hexdigest()
@@ -90,9 +92,9 @@ def fitted_worlds(
     )
 
 
-def _terms(campaign: Campaign) -> tuple[Schema, list[tuple[str, tuple[str, ...]]]]:
+def _terms(campaign: Campaign) -> tuple[Schema, TimeContext | None, list[tuple[str, tuple[str, ...]]]]:
     """All that a fit to a log depends on of its campaign."""
-    return campaign.schema, [(d.name, d.ids) for d in campaign.dimensions]
+    return campaign.schema, campaign.time, [(d.name, d.ids) for d in campaign.dimensions]
 
 
 def without_effects(worlds: Worlds) -> Worlds | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from service.fitted_trust import LOGGED, Judged, Trust
-from simulator.fitted_world import FittedType, FittedWorld
+from simulator.fit_evidence import FittedType
+from simulator.fitted_world import FittedWorld
 from simulator.fitting import TRIED
 
 LEAST_SLOPE = 0.5

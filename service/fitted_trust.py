@@ -159,7 +159,9 @@ class _Asked:
     def look(self, batch: LogBatch, predicted: FloatArray) -> None:
         """Sum up some rows: what the world says, and what the log says."""
         world, at = self._world, np.arange(len(batch))
-        pmf = world.random_pmf(list(batch.contexts()))
+        # The log's rewards are less what recent messages cost, and its rows without what was out at their hour.
+        predicted = world.less_costs(predicted, batch.recent_sends)
+        pmf = world.random_pmf(list(batch.contexts()), batch.excluded or ())
         best = np.where(pmf > 0.0, predicted, -np.inf).argmax(axis=1)
         logged = np.ravel_multi_index(tuple(batch.picks.T), world.choices.shape)
         self._rewards.append(batch.rewards)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bandit.arrays import FloatArray
 from bandit.campaign import Campaign, LearnerSpec
@@ -18,7 +19,9 @@ from bandit.errors import InvalidSettings, UnusableLog
 from evaluation.log_batch import Layout, LogBatch
 from service.evaluating import NO_CAMPAIGN
 from service.export_source import ExportSource
+from service.foreign_log import ForeignLog, kept_rows
 from service.log_source import ForeignSource, LogSource, StoreSource
+from service.log_times import moment_in
 from service.outcome_worths import worths_behind
 from service.outcomes_table import iterate_matured
 from simulator.click_world import START
@@ -179,6 +182,8 @@ def _rewarded(source: ExportSource | ForeignSource, campaign: Campaign) -> tuple
     rewarded = _rewarding(campaign, amounts)
     order = [list(amounts.events).index(name) for name in rewarded.reward.types] if len(amounts.events) > 1 else [0]
     customers, at, start = _who_and_when(batches)
+    if isinstance(source, ForeignSource) and source.log.columns.sent_at:
+        at, start = _hours_since_first(_said_times(source.log))
     rows = FitRows(
         _grid(source.layout),
         [context for batch in batches for context in batch.contexts()],
@@ -219,7 +224,24 @@ def _who_and_when(batches: Sequence[LogBatch]) -> tuple[list[str], FloatArray | 
     if any(one is None for one in sends):
         return [f"row {number}" for batch in batches for number in batch.numbers], None, START
     known = [one for one in sends if one is not None]
-    times = np.concatenate([one.decided_at for one in known]).astype("datetime64[us]")
-    first = times.min()
-    customers = [str(key) for one in known for key in one.customers]
-    return customers, (times - first) / _HOUR, first.item().replace(tzinfo=UTC)
+    at, start = _hours_since_first(np.concatenate([one.decided_at for one in known]))
+    return [str(key) for one in known for key in one.customers], at, start
+
+
+def _hours_since_first(times: NDArray[np.datetime64]) -> tuple[FloatArray, datetime]:
+    """Hours since the first of some times in UTC, and that one."""
+    exact = times.astype("datetime64[us]")
+    first = exact.min()
+    return (exact - first) / _HOUR, first.item().replace(tzinfo=UTC)
+
+
+def _said_times(log: ForeignLog) -> NDArray[np.datetime64]:
+    """When each send of somebody else's log was, in UTC.
+
+    Raises:
+        UnusableLog: for a row that does not say it, naming the row.
+    """
+    name = log.columns.sent_at
+    rows = enumerate(kept_rows(log.path, log.columns.where), start=1)
+    found = [moment_in(cells[name], name, f"{log.path}, row {number}") for number, cells in rows]
+    return np.array([moment.replace(tzinfo=None) for moment in found], dtype="datetime64[us]")

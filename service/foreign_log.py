@@ -26,7 +26,8 @@ MOST_ARMS = 10_000
 class ColumnMap:
     """Which column is which; the propensity may be one number for all rows.
 
-    `where` keeps only rows that have one of some values in each of some columns.
+    `where` keeps only rows that have one of some values in each of some columns; `sent_at` says when each send was decided,
+    with its zone, and is empty where nobody says.
     """
 
     arm: str
@@ -34,6 +35,7 @@ class ColumnMap:
     propensity: str
     context: tuple[str, ...] = ()
     where: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    sent_at: str = ""
 
 
 @dataclass(slots=True)
@@ -145,7 +147,7 @@ def require_columns(path: Path, columns: ColumnMap, targets: Sequence[str] = ())
             "known before the draw, and each column counts once. Leave them out of --context."
         )
     found = columns_in(path)
-    wanted = [columns.arm, columns.reward, *columns.context, *columns.where, *targets]
+    wanted = [columns.arm, columns.reward, *columns.context, *columns.where, *filter(None, [columns.sent_at]), *targets]
     if number_in(columns.propensity) is None:
         wanted.append(columns.propensity)
     missing = [name for name in wanted if name not in found]

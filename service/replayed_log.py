@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from bandit.campaign import Campaign
+from bandit.context import Context, ContextValue
 from evaluation.log_batch import Layout, LogBatch, Sends
 from simulator.replayed import ReplayedStage
+from simulator.world import Arrival
 
 
 def batch_of(stage: ReplayedStage) -> LogBatch:
@@ -20,6 +25,7 @@ def batch_of(stage: ReplayedStage) -> LogBatch:
         np.full(n, np.datetime64("NaT"), dtype="datetime64[us]"),
     )
     names = [item.name for item in stage.campaign.schema.fields]
+    contexts = [_decided_from(stage.campaign, arrival) for arrival in arrivals]
     return LogBatch(
         Layout(tuple(d.name for d in dimensions), tuple(d.ids for d in dimensions)),
         np.arange(1, n + 1),
@@ -27,9 +33,16 @@ def batch_of(stage: ReplayedStage) -> LogBatch:
         stage.picks,
         stage.propensities,
         stage.pmfs,
-        {name: [arrival.context.get(name) for arrival in arrivals] for name in names},
+        {name: [context.get(name) for context in contexts] for name in names},
         is_product=np.full(n, len(dimensions) == 1),
         sends=sends,
         recent_sends=stage.recent_sends or None,
         worths=stage.worths if len(stage.worths) else None,
     )
+
+
+def _decided_from(campaign: Campaign, arrival: Arrival) -> Mapping[str, ContextValue]:
+    """What was known of an arrival, with what the campaign makes of its time."""
+    if campaign.time is None:
+        return arrival.context
+    return campaign.completed(Context(campaign.given_of(arrival.context)), arrival.at).values

@@ -15,6 +15,7 @@ from bandit.group import Group
 from bandit.learner import LearnerKind
 from bandit.learners import learner_for
 from bandit.log import RECENT_SENDS, LoggedDecision
+from bandit.logged_time import without_unlike
 from bandit.reward import State
 from bandit.snapshot import Snapshot
 from bandit.training import is_trained_on
@@ -23,6 +24,7 @@ from bandit.wear_out import Exposure, exposures_of
 from policies.registry import group_policies
 from service.exported_exposures import exported_exposures
 from service.foreign_log import ColumnMap, number_in, require_columns
+from service.log_times import DECIDED_AT, made_of_times, moment_in
 from service.outcome_worths import worth_behind
 from service.outcomes_table import iterate_matured
 from service.past_sends import stored_sends
@@ -78,7 +80,8 @@ def start_from_log(store: Store, log: Log, source: str, columns: ColumnMap | Non
         at: the time.
 
     Raises:
-        UnusableLog: if no row of it fits the campaign, naming what was in the way.
+        UnusableLog: if no row of it fits the campaign, naming what was in the way; or if the campaign makes something of the
+            time and a row does not say when it was, naming the row.
     """
     if source == EARLIER:
         Trainer(store, log).close_windows(at)
@@ -135,8 +138,17 @@ def _earlier_sends(store: Store, log: Log) -> Iterator[HistoricalSend]:
             if is_trained_on(made):
                 choice = dict(zip(names, made.arms, strict=True))
                 propensities = dict(zip(names, made.propensities, strict=True))
-                exposures = _exposures(store, log, made)
-                yield HistoricalSend(made.context, choice, propensities, None, row.outcome_types, exposures)
+                context = without_unlike(made.context, earlier.campaign, log.campaign)
+                yield HistoricalSend(
+                    context,
+                    choice,
+                    propensities,
+                    None,
+                    row.outcome_types,
+                    _exposures(store, log, made),
+                    made.decided_at,
+                    f"decision {made.decision_id!r} of an earlier log",
+                )
 
 
 def _exposures(store: Store, log: Log, made: LoggedDecision) -> tuple[Exposure, ...]:
@@ -159,10 +171,13 @@ def _exported_sends(path: Path, campaign: Campaign) -> Iterator[HistoricalSend |
             "--propensity and --context."
         )
     known, order = [item.name for item in campaign.schema.fields if f"context.{item.name}" in found], arms_in(path)
-    for cells in read_rows(path):
-        send = _exported_send(cells, campaign, names, known)
-        exposures = exported_exposures(cells, campaign, order)
-        yield send if isinstance(send, str) else replace(send, exposures=exposures)
+    is_timed = bool(made_of_times(path, found, campaign))
+    for number, cells in enumerate(read_rows(path), start=1):
+        send, row = _exported_send(cells, campaign, names, known), f"{path}, row {number}"
+        if not isinstance(send, str):
+            at = moment_in(cells[DECIDED_AT], DECIDED_AT, row) if is_timed else None
+            send = replace(send, exposures=exported_exposures(cells, campaign, order), at=at, row=row)
+        yield send
 
 
 def _exported_send(
@@ -198,8 +213,11 @@ def _foreign_sends(path: Path, columns: ColumnMap, campaign: Campaign) -> Iterat
             f"them. Declared: {', '.join(item.name for item in campaign.schema.fields) or 'nothing'}. Rename the columns, "
             "declare them in the campaign file, or leave them out."
         )
-    for cells in read_rows(path):
-        yield _foreign_send(cells, columns, campaign)
+    for number, cells in enumerate(read_rows(path), start=1):
+        send, row = _foreign_send(cells, columns, campaign), f"{path}, row {number}"
+        if columns.sent_at and campaign.time and not isinstance(send, str):
+            send = replace(send, at=moment_in(cells[columns.sent_at], columns.sent_at, row), row=row)
+        yield send
 
 
 def _foreign_send(cells: Cells, columns: ColumnMap, campaign: Campaign) -> HistoricalSend | str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 import numpy as np
 
 from bandit.arrays import FloatArray
+from bandit.campaign import Campaign
 from bandit.context import ContextValue
 from bandit.errors import UnusableLog
+from bandit.logged_time import filled_in
 from simulator.click_world import START
 from simulator.world import ChoiceGrid, IntArray
 
@@ -71,17 +73,47 @@ class FitRows:
         found: FloatArray = self.labels @ np.array(self.worths)
         return found
 
+    @property
+    def moments(self) -> tuple[datetime, ...] | None:
+        """When each send was decided, in UTC; None where the log does not say."""
+        if self.at is None:
+            return None
+        return tuple(self.start + timedelta(hours=hours) for hours in (self.at - self.at.min()).tolist())
+
+    def as_decided_by(self, campaign: Campaign) -> FitRows:
+        """The rows with what a campaign makes of their times, each on its customer's clock; nothing of it without times.
+
+        Raises:
+            UnusableLog: if a row's zone is none, naming the row.
+        """
+        if campaign.time is None:
+            return self
+        given = [campaign.given_of(context) for context in self.contexts]
+        moments = self.moments
+        if moments is None:
+            return replace(self, contexts=given)
+        rows = zip(given, moments, strict=True)
+        found = [
+            filled_in(campaign.time, context, at, f"row {number} of the log")
+            for number, (context, at) in enumerate(rows, start=1)
+        ]
+        return replace(self, contexts=found)
+
     def only(self, kept: IntArray | slice) -> FitRows:
         """Some of the rows, with all that is known of delays.
 
         Args:
             kept: their positions.
         """
-        at = range(len(self))[kept] if isinstance(kept, slice) else kept.tolist()
+        places = range(len(self))[kept] if isinstance(kept, slice) else kept.tolist()
+        at, start = None, self.start
+        if self.at is not None:
+            at = self.at[kept]
+            # What begins later begins at its own time: what time it is matters.
+            start += timedelta(hours=float(at.min() - self.at.min())) if at.size else timedelta(0)
         return FitRows(
-            self.choices, [self.contexts[i] for i in at], self.picks[kept], self.propensities[kept], self.labels[kept],
-            self.types, self.worths, [self.customers[i] for i in at], self.delays,
-            None if self.at is None else self.at[kept], self.start, self.exclusive,
+            self.choices, [self.contexts[i] for i in places], self.picks[kept], self.propensities[kept], self.labels[kept],
+            self.types, self.worths, [self.customers[i] for i in places], self.delays, at, start, self.exclusive,
         )  # fmt: skip
 
     def _require_shapes(self) -> None:

@@ -17,64 +17,33 @@ import numpy as np
 from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
 from bandit.context import Context, ContextValue
+from bandit.exclusion import Excluded
+from simulator.fit_evidence import Evidence
 from simulator.fit_rows import FitRows
 from simulator.fitted_response import FittedResponse
 from simulator.random_policy import RandomPolicy
-from simulator.reliability import Reliability
-from simulator.response_terms import Part
+from simulator.send_costs import SendCosts
+from simulator.silence import Silence
+from simulator.together import given_parent, nested
 from simulator.world import Arrival, ChoiceGrid, ImpossibleWorld, IntArray, SimulatedOutcome, luck
 
 UNTIMED: Final = timedelta(days=30)
 """Where the log says nothing of times, its sends are spread evenly over so long."""
 _HOUR: Final = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class FittedType:
-    """How well one type of outcome could be fitted.
-
-    Attributes:
-        name: the type's.
-        n_events: sends after which it happened.
-        strengths: of the ridge by part; empty where the type was too rare for more than its mean rate.
-        reliability: of predictions for customers that the fit had not seen.
-    """
-
-    name: str
-    n_events: int
-    strengths: Mapping[Part, float]
-    reliability: Reliability
-
-    @property
-    def is_mean_alone(self) -> bool:
-        """Whether everybody has the same probability after every choice, for want of events."""
-        return not self.strengths
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
-    """What the log says about the fit; every prediction in it is of customers that its model has not seen.
-
-    Attributes:
-        types: one entry a type of outcome.
-        fold_of: of each row, shape (n,).
-        of_folds: the response fitted to all customers but one fold's, by fold.
-        predicted: probabilities after the logged choices, shape (n, n_types).
-    """
-
-    types: tuple[FittedType, ...]
-    fold_of: IntArray = field(repr=False)
-    of_folds: tuple[FittedResponse, ...] = field(repr=False)
-    predicted: FloatArray = field(repr=False)
+_WEEK: Final = 168.0  # hours
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedWorld:
     """A campaign's log as a world: `expected_rewards` are exact under the fit.
 
-    Sends come in the order and at the times of the log, and after its last row it begins again. A type that only ever
-    happened together with another (a conversion with its click) happens with it here too; other types are independent
-    given the customer and the choice. Means are exact either way.
+    Sends come in the order and at the times of the log. After its last row it begins again, whole weeks later, so that
+    everybody comes on the same weekday at the same hour. A type that only ever happened together with another (a conversion
+    with its click) happens with it here too; other types are independent given the customer and the choice. Means are exact
+    either way. A choice that sends nothing brings nothing.
+
+    Truth about a context is that of somebody who got nothing lately; truth about an arrival is less what recent messages
+    cost, given its past, and of its own moment where the campaign has `[time]`.
 
     Args:
         seed: of the luck; another seed is another run of the same campaign.
@@ -83,8 +52,8 @@ class FittedWorld:
         response: fitted to all rows.
         evidence: how far to trust it.
 
-    Caution: what a customer got before changes nothing here, even where the campaign has `[wear_out]`, what recent
-    messages cost is left out, and nothing drifts but who comes when.
+    Caution: what a customer got before changes nothing of what they do, even where the campaign has `[wear_out]`, and nothing
+    drifts but who comes when. A log that says nothing of times cannot show what the time does, so here it does nothing.
     """
 
     seed: int
@@ -95,11 +64,15 @@ class FittedWorld:
     _random: RandomPolicy = field(init=False, repr=False)
     _order: tuple[tuple[int, int | None], ...] = field(init=False, repr=False)
     _delays: tuple[FloatArray, ...] = field(init=False, repr=False)
+    _silence: Silence = field(init=False, repr=False)
+    _costs: SendCosts = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         delays = [np.sort(self.rows.delays.get(name, np.zeros(1))) for name in self.rows.types]
         object.__setattr__(self, "_random", RandomPolicy(self.campaign))
         object.__setattr__(self, "_delays", tuple(delays))
+        object.__setattr__(self, "_silence", Silence(self.campaign, self.choices))
+        object.__setattr__(self, "_costs", SendCosts(self.campaign, self._silence))
         object.__setattr__(self, "_order", () if self.rows.exclusive else nested(self.rows.labels))
 
     @property
@@ -111,6 +84,11 @@ class FittedWorld:
     def window(self) -> timedelta:
         """The campaign's."""
         return self.campaign.reward.window
+
+    @property
+    def memory(self) -> timedelta:
+        """For how long an earlier send matters: to what the next one costs, and to nothing else."""
+        return self._costs.memory
 
     def with_seed(self, seed: int) -> FittedWorld:
         """The same world with other luck."""
@@ -142,19 +120,30 @@ class FittedWorld:
         rows, n = self.rows, len(self.rows)
         hours = np.arange(n) * (UNTIMED / _HOUR / n) if rows.at is None else rows.at
         order = np.argsort(hours, kind="stable").tolist()
-        begin, span = float(hours.min()), float(np.ptp(hours))
-        around = span + (span / (n - 1) or UNTIMED / _HOUR)
+        begin, around = float(hours.min()), self._around(float(np.ptp(hours)))
         for number in range(n_sends):
             lap, place = divmod(number, n)
             row = order[place]
             at = rows.start + timedelta(hours=float(hours[row]) - begin + lap * around)
-            yield Arrival(rows.customers[row], at, self._known_at(rows.contexts[row], at))
+            yield Arrival(rows.customers[row], at, dict(self._known_at(rows.contexts[row], at)))
 
-    def _known_at(self, context: Mapping[str, ContextValue], at: datetime) -> dict[str, ContextValue]:
-        """A row's context; what is made of the time is that of this moment."""
-        if self.campaign.time is None:
-            return dict(context)
-        return dict(self.campaign.completed(Context(self.campaign.given_of(context)), at).values)
+    def _around(self, span: float) -> float:
+        """Hours from the first send to its coming again."""
+        if self.rows.at is None:
+            return span + span / (len(self.rows) - 1)
+        return (span // _WEEK + 1.0) * _WEEK
+
+    def _known_at(self, context: Mapping[str, ContextValue], at: datetime) -> Mapping[str, ContextValue]:
+        """A row's context; what is made of the time is that of this moment, and nothing where the log has no times."""
+        if self.campaign.time is None or self.rows.at is None:
+            return context
+        return self.campaign.completed(Context(self.campaign.given_of(context)), at).values
+
+    def _known(self, arrival: Arrival) -> Mapping[str, ContextValue]:
+        """What is known of an arrival; its own arrivals say all there is."""
+        time = self.campaign.time
+        is_told = time is None or time.kinds.keys() <= arrival.context.keys()
+        return arrival.context if is_told else self._known_at(arrival.context, arrival.at)
 
     def react(self, arrival: Arrival, choice: Mapping[str, str], *, decision_id: str) -> tuple[SimulatedOutcome, ...]:
         """What happens by the fit's probabilities and the luck of the decision, after delays as the log has them.
@@ -163,7 +152,9 @@ class FittedWorld:
             ImpossibleWorld: if the choice is not one of this world's.
             InvalidContext: if the context is not one of the campaign's.
         """
-        chances = self.response.probabilities_of_one(arrival.context, self.choices.places(choice))
+        if self._silence.has(choice):
+            return ()
+        chances = self.response.probabilities_of_one(self._known(arrival), self.choices.places(choice))
         happened = self._one_of(chances, decision_id) if self.rows.exclusive else self._any_of(chances, decision_id)
         hours: dict[int, float] = {}
         for k, parent in happened:
@@ -179,12 +170,27 @@ class FittedWorld:
             ImpossibleWorld: if the choice is not one of this world's.
             InvalidContext: if the context is not one of the campaign's.
         """
+        if self._silence.has(choice):
+            return 0.0
         chances = self.response.probabilities_of_one(context, self.choices.places(choice))
         return sum(chance * worth for chance, worth in zip(chances, self.response.worths, strict=True))
 
     def expected_rewards(self, contexts: Sequence[Mapping[str, ContextValue]]) -> FloatArray:
         """The mean reward of every choice under the fit, shape (n_contexts, n_choices)."""
-        return self.response.rewards(contexts)
+        return self._of_messages(self.response.rewards(contexts))
+
+    def expected_rewards_after(self, arrivals: Sequence[Arrival]) -> FloatArray:
+        """The same at each arrival's own moment, less what a message costs given its past; shape (n_arrivals, n_choices)."""
+        return self._costs.off(self.expected_rewards([self._known(arrival) for arrival in arrivals]), arrivals)
+
+    def less_costs(self, rewards: FloatArray, recent_sends: Sequence[int | None] | None) -> FloatArray:
+        """Rewards of every choice, less what a message costs after so many; shape (n, n_choices), as `rewards`.
+
+        Args:
+            rewards: as `expected_rewards` and `out_of_fold_rewards` give them.
+            recent_sends: messages that each customer had got lately; None where it is not known, and then nothing is taken off.
+        """
+        return self._costs.off_counted(rewards, recent_sends)
 
     def best_choice(self, context: Mapping[str, ContextValue]) -> tuple[dict[str, str], float]:
         """The choice with the largest mean reward of those that may be sent, and that reward."""
@@ -196,9 +202,20 @@ class FittedWorld:
         """The mean reward of the campaign's random policy."""
         return float(self.random_pmf([context])[0] @ self.expected_rewards([context])[0])
 
-    def random_pmf(self, contexts: Sequence[Mapping[str, ContextValue]]) -> FloatArray:
-        """How the campaign's random policy spreads over the choices, shape (n_contexts, n_choices)."""
-        return self._random.pmf(contexts)
+    def random_pmf(
+        self, contexts: Sequence[Mapping[str, ContextValue]], excluded: Sequence[tuple[Excluded, ...]] = ()
+    ) -> FloatArray:
+        """How the campaign's random policy spreads over the choices, shape (n_contexts, n_choices).
+
+        Args:
+            contexts: n of them.
+            excluded: arms that are out besides, as hours may be; of each context, or of none.
+        """
+        return self._random.pmf(contexts, excluded)
+
+    def random_pmf_at(self, arrivals: Sequence[Arrival]) -> FloatArray:
+        """The same at each arrival's own moment, with the hours that are left then."""
+        return self._random.pmf_at(arrivals)
 
     def out_of_fold_rewards(self, kept: IntArray) -> FloatArray:
         """What fits that have not seen them say of some rows of the log, whatever had been sent.
@@ -213,7 +230,11 @@ class FittedWorld:
         for fold, response in enumerate(self.evidence.of_folds):
             mine = np.flatnonzero(self.evidence.fold_of[kept] == fold)
             found[mine] = response.rewards([self.rows.contexts[row] for row in kept[mine]])
-        return found
+        return self._of_messages(found)
+
+    def _of_messages(self, rewards: FloatArray) -> FloatArray:
+        """Rewards of every choice, with 0 for those that send nothing."""
+        return rewards if self._silence.choices is None else np.where(self._silence.choices, 0.0, rewards)
 
     def _any_of(self, chances: Sequence[float], decision_id: str) -> list[tuple[int, int | None]]:
         """Types that happen, each with what it happens together with; marginal probabilities stay what they are."""
@@ -236,39 +257,3 @@ class FittedWorld:
         (position,) = luck(self.seed, decision_id, f"delay {k}", 1)
         delays = self._delays[k]
         return float(delays[int(position * len(delays))])
-
-
-def nested(labels: FloatArray) -> tuple[tuple[int, int | None], ...]:
-    """Types, each after the one it only ever happened together with (the rarest of several), if there is one.
-
-    Args:
-        labels: shape (n, n_types).
-
-    >>> nested(np.array([[1.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
-    ((0, None), (1, None), (2, 0))
-    """
-    counts, together = labels.sum(axis=0), labels.T @ labels
-    order = np.argsort(-counts, kind="stable").tolist()
-    found: list[tuple[int, int | None]] = []
-    for place, k in enumerate(order):
-        above = [j for j in order[:place] if counts[k] and together[j, k] == counts[k]]
-        found.append((k, above[-1] if above else None))
-    return tuple(found)
-
-
-def given_parent(chance: float, of_parent: float, parent_happened: bool) -> float:
-    """Probability of a type once it is known whether its parent happened: together as far as that goes.
-
-    On average over the parent it is `chance` again.
-
-    Args:
-        chance: of the type, whatever the parent does.
-        of_parent: of the parent.
-        parent_happened: or not.
-
-    >>> given_parent(0.125, 0.5, True), given_parent(0.125, 0.5, False)
-    (0.25, 0.0)
-    """
-    if parent_happened:
-        return min(1.0, chance / of_parent)
-    return max(0.0, (chance - of_parent) / (1.0 - of_parent))

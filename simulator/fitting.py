@@ -19,12 +19,14 @@ from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
 from bandit.errors import UnusableLog
 from simulator.click_world import ClickEffects
+from simulator.fit_evidence import Evidence, FittedType
 from simulator.fit_rows import FitRows
 from simulator.fitted_response import FittedResponse
-from simulator.fitted_world import Evidence, FittedType, FittedWorld
+from simulator.fitted_world import FittedWorld
 from simulator.logistic_ridge import Sends, fit_logistic
 from simulator.reliability import log_loss, reliability
 from simulator.response_terms import ContextTerms, Part, ResponseTerms
+from simulator.silence import Silence
 from simulator.world import IntArray
 
 Strengths: TypeAlias = Mapping[Part, float]
@@ -54,36 +56,46 @@ def fit_world(rows: FitRows, campaign: Campaign, *, seed: int, folds: int = 5) -
     """A world in which the log's customers come again, and react to anything as the log says they would.
 
     Args:
-        rows: of the log.
+        rows: of the log. What the campaign makes of the time is made anew of each row's own.
         campaign: with the log's dimensions, arms, context and outcomes.
         seed: of the folds, and of the world's luck.
         folds: parts of the customers; what is said of each part comes from a fit to the others.
 
     Raises:
-        UnusableLog: if the campaign is not the log's, or the log has fewer customers than folds.
+        UnusableLog: if the campaign is not the log's, the log has fewer customers than folds or too few messages, or a row's
+            zone is none.
         InvalidContext: if a context does not fit the campaign's schema.
 
     Caution: what moved both the choice and the outcome and is not in the context is taken for an effect of the arm. Fit to
     logs whose choices were drawn with known probabilities.
     """
     _require_same(rows, campaign)
+    rows = rows.as_decided_by(campaign)
     fold_of = folds_of(rows.customers, folds, seed)
+    # Nobody reacts to what was not sent, which is known; it would only take something off the rates of messages.
+    messages = Silence(campaign, rows.choices).messages(rows.picks)
+    sent = rows.only(messages)
     context = ContextTerms.of(campaign.schema, rows.contexts)
     terms = ResponseTerms(context.size, rows.choices.shape)
-    design = terms.design(context.matrix(rows.contexts), rows.picks)
-    sends, parts = _Folds.of(design, fold_of, folds), terms.parts
-    tried = _tried(len(rows), seed)
+    fits = _fits(sent, terms, terms.design(context.matrix(sent.contexts), sent.picks), (fold_of[messages], folds), seed)
+    bare = FittedResponse(context, terms.shape, (), rows.worths, rows.exclusive)
+    return _world(rows, messages, campaign, seed, fits, bare, fold_of)
+
+
+def _fits(
+    rows: FitRows, terms: ResponseTerms, design: sparse.csr_array, folded: tuple[IntArray, int], seed: int
+) -> list[_Fit]:
+    """One a type."""
+    (fold_of, folds), parts, fits = folded, terms.parts, []
+    sends, tried = _Folds.of(design, fold_of, folds), _tried(len(rows), seed)
     sample = sends if tried is None else _Folds.of(design[tried], fold_of[tried], folds)
-    fits = []
     for labels in rows.labels.T:
         if min(labels.sum(), len(labels) - labels.sum()) < FEWEST_EVENTS:
             fits.append(_rare(labels, sends, terms))
             continue
         strengths = chosen(sample, labels if tried is None else labels[tried], parts, terms.pairs != ())
         fits.append(_fitted(sends, labels, strengths, terms))
-    return _world(
-        rows, campaign, seed, fits, FittedResponse(context, terms.shape, (), rows.worths, rows.exclusive), fold_of
-    )
+    return fits
 
 
 def folds_of(customers: Sequence[str], n_folds: int, seed: int) -> IntArray:
@@ -216,14 +228,21 @@ def _tried(n: int, seed: int) -> IntArray | None:
 
 
 def _world(
-    rows: FitRows, campaign: Campaign, seed: int, fits: list[_Fit], bare: FittedResponse, fold_of: IntArray
+    rows: FitRows,
+    messages: IntArray,
+    campaign: Campaign,
+    seed: int,
+    fits: list[_Fit],
+    bare: FittedResponse,
+    fold_of: IntArray,
 ) -> FittedWorld:
     n_folds = len(fits[0].of_folds)
     responses = tuple(replace(bare, effects=tuple(fit.of_folds[fold] for fit in fits)) for fold in range(n_folds))
-    predicted = np.stack([fit.predicted for fit in fits], axis=1)
+    predicted = np.zeros(rows.labels.shape)
+    predicted[messages] = np.stack([fit.predicted for fit in fits], axis=1)
     types = tuple(
         FittedType(name, int(labels.sum()), dict(fit.strengths), reliability(fit.predicted, labels))
-        for name, labels, fit in zip(rows.types, rows.labels.T, fits, strict=True)
+        for name, labels, fit in zip(rows.types, rows.labels[messages].T, fits, strict=True)
     )
     evidence = Evidence(types, fold_of, responses, predicted)
     return FittedWorld(seed, campaign, rows, replace(bare, effects=tuple(fit.effects for fit in fits)), evidence)

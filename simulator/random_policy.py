@@ -10,10 +10,9 @@ import numpy as np
 from bandit.arrays import FloatArray
 from bandit.campaign import Campaign
 from bandit.context import Context, ContextValue
-from bandit.dimension import Dimension
 from bandit.eligibility import Eligibility
 from bandit.exclusion import Excluded
-from simulator.world import ImpossibleWorld
+from simulator.world import Arrival, ImpossibleWorld
 
 _MOST_KEPT = 64
 """Distributions remembered; customers for whom the same rules hold share one."""
@@ -47,7 +46,7 @@ class RandomPolicy:
         for dimension in self.campaign.dimensions:
             for arm in dimension.arms:
                 conditions += [pair for pair in arm.when.items() if pair not in conditions]
-        object.__setattr__(self, "_at_any_time", Eligibility(_without_time(self.campaign)))
+        object.__setattr__(self, "_at_any_time", _without_time(self.campaign))
         object.__setattr__(self, "_conditions", tuple(conditions))
         object.__setattr__(self, "_kept", {})
 
@@ -67,6 +66,23 @@ class RandomPolicy:
         rows = {key: self.pmf_under(key[0], context, key[1]) for key, context in zip(keys, contexts, strict=True)}
         order = {key: place for place, key in enumerate(rows)}
         return np.stack(list(rows.values()))[[order[key] for key in keys]]
+
+    def pmf_at(self, arrivals: Sequence[Arrival]) -> FloatArray:
+        """The same at each arrival's own moment: rules on the time hold, and hours that are out then have probability 0.
+
+        Returns:
+            Shape (n_arrivals, n_choices).
+
+        Raises:
+            ImpossibleWorld: as `pmf`.
+        """
+        campaign, slots = self.campaign, self.campaign.send_slots
+        contexts: list[Mapping[str, ContextValue]] = [came.context for came in arrivals]
+        if campaign.time is not None:
+            known = [Context(campaign.given_of(context)) for context in contexts]
+            contexts = [campaign.completed(one, came.at).values for one, came in zip(known, arrivals, strict=True)]
+        pairs = zip(contexts, arrivals, strict=True)
+        return self.pmf(contexts, [slots.times(one, came.at).excluded for one, came in pairs] if slots else ())
 
     def rules_met(self, context: Mapping[str, ContextValue]) -> tuple[bool, ...]:
         """Which of the campaign's conditions a context meets: whoever meets the same ones may get the same."""
@@ -114,11 +130,12 @@ class RandomPolicy:
         return pmf
 
 
-def _without_time(campaign: Campaign) -> tuple[Dimension, ...]:
-    """The dimensions without rules that look at the time."""
-    if campaign.time is None:
-        return campaign.dimensions
-    return tuple(
-        replace(d, arms=tuple(replace(arm, when=campaign.time.without(arm.when)) for arm in d.arms))
-        for d in campaign.dimensions
-    )
+def _without_time(campaign: Campaign) -> Eligibility:
+    """The campaign's rules without those that look at the time."""
+    time = campaign.time
+    if time is None:
+        return campaign.eligibility
+    timeless = [
+        replace(d, arms=tuple(replace(arm, when=time.without(arm.when)) for arm in d.arms)) for d in campaign.dimensions
+    ]
+    return Eligibility(timeless)

@@ -34,10 +34,14 @@ class SendCosts:
 
     def off(self, rewards: FloatArray, arrivals: Sequence[Arrival]) -> FloatArray:
         """Rewards of every choice, less the cost given each arrival's past; shape (n_arrivals, n_choices)."""
-        if self.campaign.reward.recent_send is None:
+        return rewards if self.campaign.reward.recent_send is None else self._off(rewards, self._costs(arrivals))
+
+    def off_counted(self, rewards: FloatArray, recent_sends: Sequence[int | None] | None) -> FloatArray:
+        """The same given what a log says of each row's recent messages; nothing is taken off where it does not say."""
+        spec = self.campaign.reward.recent_send
+        if spec is None or recent_sends is None:
             return rewards
-        costs, silent = self._costs(arrivals)[:, None], self.silence.choices
-        return rewards - (costs if silent is None else np.where(silent, 0.0, costs))
+        return self._off(rewards, np.array([spec.of(count or 0) for count in recent_sends]))
 
     def off_chosen(
         self, rewards: FloatArray, arrivals: Sequence[Arrival], choices: Sequence[Mapping[str, str]]
@@ -46,6 +50,10 @@ class SendCosts:
         if self.campaign.reward.recent_send is None:
             return rewards
         return rewards - self.silence.earning_nothing(self._costs(arrivals), choices)
+
+    def _off(self, rewards: FloatArray, costs: FloatArray) -> FloatArray:
+        silent = self.silence.choices
+        return rewards - (costs[:, None] if silent is None else np.where(silent, 0.0, costs[:, None]))
 
     def _costs(self, arrivals: Sequence[Arrival]) -> FloatArray:
         """What a message to each would cost, shape (n_arrivals,)."""

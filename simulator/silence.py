@@ -9,7 +9,7 @@ import numpy as np
 
 from bandit.arrays import BoolArray, FloatArray
 from bandit.campaign import Campaign
-from simulator.world import Arrival, ChoiceGrid
+from simulator.world import Arrival, ChoiceGrid, IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +37,19 @@ class Silence:
     def has(self, choice: Mapping[str, str]) -> bool:
         """Whether a choice sends nothing."""
         return self.choices is not None and bool(self.choices[self.grid.index(choice)])
+
+    def messages(self, picks: IntArray) -> IntArray:
+        """Rows of a log whose choices send something.
+
+        Args:
+            picks: shape (n, n_dimensions), positions of the arms.
+
+        Returns:
+            Their positions, ascending.
+        """
+        if self.choices is None:
+            return np.arange(len(picks))
+        return np.flatnonzero(~self.choices[np.ravel_multi_index(tuple(picks.T), self.grid.shape)])
 
     def left_out(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
         """Arrivals whose past is what was really sent."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandit.errors import InvalidCampaign
-from bandit.features import FeatureSpace
+from bandit.features import FeatureSpace, numbers_of
 from bandit.text_feature_spec import COUNTED, TEXT_FEATURES
 from bandit.text_features import text_features
 from bandit.text_similarity import TextSimilarity, grams_of
@@ -169,7 +169,13 @@ def test_nothing_is_told_unless_it_is_asked_for(worlds):
     [
         (["length", "mood"], "en", "found 'mood'"),
         ("length", "en", "text_features.names: found 'length'"),
-        (["sentiment"], "es", "wanted [content] language of en"),
+        (["sentiment"], "es", "wanted [content] language of en, or a list without sentiment"),
+        ({"names": ["length", "sentiment"]}, "es-MX", "found sentiment, and the language es-MX; wanted"),
+        (
+            ["sentiment", "urgency"],
+            "",
+            "found urgency, and the language is not said; wanted [content] language of en, es, or",
+        ),
         (["urgency"], "ar", "wanted [content] language of en, es"),
         ({"fitted_on": ["nobody"]}, "en", "fitted_on: found nobody"),
         ({"fit": ["a"]}, "en", "no such key"),
@@ -179,3 +185,14 @@ def test_faults_of_the_key_are_named(worlds, asked, language, said):
     with pytest.raises(InvalidCampaign) as caught:
         campaign_of(worlds, A, B, asked=asked, language=language)
     assert said in str(caught.value)
+
+
+def test_what_numbers_are_measured_by_stands_in_the_order_of_the_file(worlds):
+    """In every process: it is part of a snapshot, whose bytes are the same for the same log."""
+    campaign = campaign_of(
+        worlds, {**A, "features": {f"n{k}": float(k) for k in range(12)}}, B, asked=["length", "n_words"]
+    )
+    names = ["text_length", "text_n_words", *(f"n{k}" for k in range(12))]
+    assert list(numbers_of(campaign.dimensions[0].arms)) == names
+    kept = dict.fromkeys(reversed(names), (0.0, 1.0))
+    assert list(FeatureSpace.graded(campaign, [kept]).numbers[0]) == names

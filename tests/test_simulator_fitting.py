@@ -15,8 +15,8 @@ from bandit import RewardSpec
 from bandit.errors import UnusableLog
 from simulator import fitting
 from simulator.fit_rows import LEAST_ROWS, FitRows
-from simulator.fitted_world import given_parent
 from simulator.fitting import FEWEST_EVENTS, fit_world, folds_of
+from simulator.together import given_parent
 from simulator.truth import value_of_choices
 from simulator.world import ChoiceGrid, ImpossibleWorld, RuledWorld
 

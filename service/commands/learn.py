@@ -33,6 +33,9 @@ from service.warm_starting import WarmStart, start_from_log, start_from_snapshot
 )
 @click.option("--context", default="", help="With --arm: columns known before the draw, separated by commas.")
 @click.option(
+    "--sent-at", default="", help="With --arm: column with the time of each send, of which [time] fields are made."
+)
+@click.option(
     "--gate", "gated", is_flag=True, help="Promote only what the log shows to be better; exit 1 if it is not."
 )
 @click.option(
@@ -51,6 +54,7 @@ def learn(  # noqa: PLR0913, PLR0917 - one argument an option
     reward: str,
     propensity: str,
     context: str,
+    sent_at: str,
     gated: bool,
     margin: float,
     at: datetime | None,
@@ -63,8 +67,9 @@ def learn(  # noqa: PLR0913, PLR0917 - one argument an option
     what another one learned.
     """
     if from_snapshot or from_log:
-        columns = ColumnMap(arm, reward, propensity, tuple(filter(None, context.split(",")))) if arm or reward else None
-        _refuse_half_a_source(from_snapshot, from_log, columns, context)
+        names = tuple(filter(None, context.split(",")))
+        columns = ColumnMap(arm, reward, propensity, names, sent_at=sent_at) if arm or reward else None
+        _refuse_half_a_source(from_snapshot, from_log, columns, context or sent_at)
         with opened(db, campaign, at, making=False) as (store, log):
             if from_snapshot:
                 started = start_from_snapshot(store, log, from_snapshot, now_or(at))
@@ -76,11 +81,13 @@ def learn(  # noqa: PLR0913, PLR0917 - one argument an option
     ctx.exit(0 if _learn(db, campaign, at, gate, as_json=as_json) else 1)
 
 
-def _refuse_half_a_source(from_snapshot: str, from_log: str, columns: ColumnMap | None, context: str) -> None:
+def _refuse_half_a_source(from_snapshot: str, from_log: str, columns: ColumnMap | None, others: str) -> None:
     if from_snapshot and from_log:
         raise click.UsageError("--from-snapshot and --from-log are two beginnings; give one of them.")
-    if context and not columns:
-        raise click.UsageError("--context goes with --arm and --reward; an export of ours has its own columns.")
+    if others and not columns:
+        raise click.UsageError(
+            "--context goes with --arm and --reward, and so does --sent-at; an export of ours has its own columns."
+        )
     if columns and not (from_log and columns.arm and columns.reward):
         raise click.UsageError("--arm and --reward go together, and with --from-log FILE.")
 

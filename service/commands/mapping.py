@@ -9,7 +9,9 @@ import click
 from service.foreign_log import ColumnMap
 
 
-def column_map(arm: str, reward: str, propensity: str, context: str, where: Sequence[str]) -> ColumnMap | None:
+def column_map(
+    arm: str, reward: str, propensity: str, context: str, where: Sequence[str], sent_at: str = ""
+) -> ColumnMap | None:
     """The mapping; None where the log is ours.
 
     Raises:
@@ -20,12 +22,14 @@ def column_map(arm: str, reward: str, propensity: str, context: str, where: Sequ
             raise click.UsageError(
                 "--reward, --propensity, --context and --where go with --arm; our logs name their columns."
             )
+        if sent_at:
+            raise click.UsageError("--sent-at goes with --arm; our logs say when each row was decided.")
         return None
     if not (reward and propensity):
         raise click.UsageError(
             "--arm needs --reward and --propensity: without the draw's probability nothing can be weighed."
         )
-    return ColumnMap(arm, reward, propensity, names_in(context), conditions(where))
+    return ColumnMap(arm, reward, propensity, names_in(context), conditions(where), sent_at)
 
 
 def names_in(text: str) -> tuple[str, ...]:

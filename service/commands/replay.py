@@ -42,7 +42,7 @@ from simulator.replayed import DAY
 REPLAYABLE = [name for name in FAULTS if not isinstance(faults_of([name]).faults[0], RowFault)]
 """Faults of stored rows need a store; `manyarm demo` has one."""
 OF_LOGS = ("doubly_robust", "floor", "holdout", "update_every")
-OF_WORLDS = ("scenario", "fit", "rates", "customers", "campaign", "n_sends", "n_seeds", "processes")
+OF_WORLDS = ("scenario", "fit", "sent_at", "rates", "customers", "campaign", "n_sends", "n_seeds", "processes")
 OF_REHEARSALS = ("rehearse", "html")
 ELSEWHERE = ("batch_hours", "faults", "picture", "calibration")
 """Options by what they belong to; the last ones to worlds, but not to rehearsals."""

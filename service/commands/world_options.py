@@ -39,6 +39,7 @@ OPTIONS = (
     click.option("--propensity", default="", help="With --arm: column with the draw's probability, or a number."),
     click.option("--context", default="", help="With --arm: columns known before the draw, separated by commas."),
     click.option("--where", multiple=True, metavar="COLUMN=VALUE|VALUE", help="With --arm: only rows with these values."),
+    click.option("--sent-at", default="", help="With --fit and --arm: column with the time of each send, with its zone."),
 )  # fmt: skip
 
 
@@ -56,6 +57,7 @@ class WorldsAsked:
     propensity: str
     context: str
     where: tuple[str, ...]
+    sent_at: str = ""
 
     @property
     def columns(self) -> ColumnMap | None:
@@ -64,7 +66,7 @@ class WorldsAsked:
         Raises:
             click.UsageError: for options that only go together.
         """
-        return column_map(self.arm, self.reward, self.propensity, self.context, self.where)
+        return column_map(self.arm, self.reward, self.propensity, self.context, self.where, self.sent_at)
 
     def worlds(self, usual: str = "") -> tuple[Campaign, Worlds]:
         """The campaign, and its worlds.
