@@ -28,6 +28,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import timing
 from gates import Gate
+from sample_without_hours import sample_without_hours
 from simulations import Cell, Pool, Seeds
 
 from bandit.campaign import Campaign
@@ -40,7 +41,6 @@ from evaluation.finding import Word
 from evaluation.verify import CHECKS
 from service.compared_log import from_store
 from service.comparing import Compared, Wanted, compared
-from service.sample import sample_text
 from service.simulation import Simulation, provider_counts
 from service.store import Log, Store
 from service.verification import Verification, verify_store
@@ -104,7 +104,7 @@ CASES = (
 
 def campaign() -> Campaign:
     """The referral contest with fewer dimensions, no wearing out, and one candidate of the learner: ten times as fast."""
-    text = sample_text("referral-contest").partition("[wear_out]")[0]
+    text = sample_without_hours().partition("[wear_out]")[0]
     text = re.sub(r"events = .*", "events = { click = 0.2, conversion = 1.0 }", text)
     text = text.replace(', benefit = "base", send_slot = "weekday-09"', "")
     text = text.replace("random = 0.05", "random = 0.2").replace("share = 0.10", "share = 0.3")

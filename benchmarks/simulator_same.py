@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 from gates import Gate
+from sample_without_hours import sample_without_hours
 from simulator_truth import campaign_of
 
 from bandit.campaign_file import read_campaign
 from service.contenders import contender_of
 from service.replay_report import ReplayReport, document_of
 from service.replaying import run_all
-from service.sample import sample_text
 from service.worlds_asked import ScenarioWorlds
 from simulator.replayed import DAY
 
@@ -23,7 +23,7 @@ SEEDS = range(2)
 
 def same(*, smoke: bool) -> dict[str, Any]:
     """The hashes of each scenario's document, made three times."""
-    campaign = campaign_of({"subject": 4}) if smoke else read_campaign(sample_text("referral-contest"))
+    campaign = campaign_of({"subject": 4}) if smoke else read_campaign(sample_without_hours())
     names = ["steady"] if smoke else ["steady", "new-arms", "machines"]
     n_sends, step = (60, 14 * DAY) if smoke else (2000, DAY)
     found = {}

@@ -43,6 +43,7 @@ DATA: Mapping[str, Sample] = {
         {"Europe/Berlin": "Europe/Berlin", "Europe/Madrid": "Europe/Paris", "America/New_York": "America/New_York"},
         {
             "country": lambda _, zone: _COUNTRY.get(zone),
+            "zone": lambda _, zone: zone or None,
             "gender": _one_of("female", "male", "other"),
             "first_name": _one_of(*_NAMES_EN),
         },

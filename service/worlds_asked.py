@@ -66,7 +66,8 @@ class ScenarioWorlds:
         if not self.rows:
             return None
         rows = [campaign.given_of(row) for row in self.rows]
-        return customers_of_rows(campaign.declared, rows, seed, ids=self.ids or None, zone=campaign.timezone)
+        declared, clock = campaign.declared, next(iter(campaign.zone_fields), "")
+        return customers_of_rows(declared, rows, seed, ids=self.ids or None, zone=campaign.timezone, clock=clock)
 
 
 def rates_in(text: str) -> dict[str, float]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from bandit.arrays import BoolArray, FloatArray
 from bandit.campaign import Campaign
-from bandit.context import Context, ContextValue
+from bandit.context import ContextValue
 from simulator.customers import Customers
 from simulator.delay import DelayModel
 from simulator.funnel import Funnel
@@ -242,13 +242,7 @@ class CampaignWorld:
 
     def random_pmf_at(self, arrivals: Sequence[Arrival]) -> FloatArray:
         """The same where rules look at the time too, at each arrival's own moment; shape (n_arrivals, n_choices)."""
-        slots = self.campaign.send_slots
-        if self.campaign.time is None and slots is None:
-            return self.random_pmf([arrival.context for arrival in arrivals])
-        known = [Context(arrival.context) for arrival in arrivals]
-        contexts = [self.campaign.completed(one, came.at).values for one, came in zip(known, arrivals, strict=True)]
-        pairs = zip(contexts, arrivals, strict=True)
-        return self._policy.pmf(contexts, [slots.times(one, came.at).excluded for one, came in pairs] if slots else ())
+        return self._policy.pmf_at(arrivals)
 
     def best_choice(self, context: Mapping[str, ContextValue]) -> tuple[dict[str, str], float]:
         """The choice with the largest mean reward of those that may be sent (the first of several), and that reward."""

@@ -91,6 +91,7 @@ def drawn_customers(
     *,
     zone: str = "UTC",
     zones: Mapping[str, float] | None = None,
+    clock: str = "",
     correlation: float = 0.5,
 ) -> Customers:
     """Customers made up from what a campaign declares about them.
@@ -99,7 +100,8 @@ def drawn_customers(
     later categories, larger numbers and yes go with more of it; days since something go with less. Categories have
     uneven shares, numbers a beta distribution that leans to the low end of their range (whole numbers where its ends
     are whole and 5 or more apart). A field that is not required is missing for 1 to 5 percent, whoever they are. A protected
-    field is independent of everything.
+    field is independent of everything. The field by which the campaign's clocks go holds where a customer lives, where its
+    values are left open.
 
     A field's values depend on the seed, its name and its declaration only, and the first customers of a longer list are
     those of a shorter one.
@@ -110,6 +112,7 @@ def drawn_customers(
         n: how many customers.
         zone: of those of whose home nothing is known; see `simulator.zones.home_zones`.
         zones: zone to its share, for the same.
+        clock: the field that names a customer's zone to the campaign; empty for none.
         correlation: typical correlation between the hidden normal scores of two fields, in [0, 1); 0 makes all fields
             independent.
 
@@ -132,7 +135,13 @@ def drawn_customers(
     names = [item.name for item in schema.fields]
     rows = zip(*columns, strict=True) if columns else [()] * n
     contexts = tuple(dict(zip(names, row, strict=True)) for row in rows)
-    return Customers(_made_up(n), contexts, home_zones(schema, contexts, _stream(seed, _ZONES), zone=zone, zones=zones))
+    is_open = bool(clock) and isinstance(item := schema[clock], CategoricalField) and not item.values
+    told = "" if is_open else clock
+    homes = home_zones(schema, contexts, _stream(seed, _ZONES), zone=zone, zones=zones, clock=told)
+    if is_open:
+        pairs = zip(contexts, homes, strict=True)
+        contexts = tuple({**one, clock: None if one[clock] is None else home} for one, home in pairs)
+    return Customers(_made_up(n), contexts, homes)
 
 
 def customers_of_rows(
@@ -144,6 +153,7 @@ def customers_of_rows(
     ids: Sequence[str] | None = None,
     zone: str = "UTC",
     zones: Mapping[str, float] | None = None,
+    clock: str = "",
 ) -> Customers:
     """Customers from rows of a real list; what hangs together there hangs together here.
 
@@ -158,6 +168,7 @@ def customers_of_rows(
         ids: one a row; left out, they are made up. Only possible while no row is used twice.
         zone: of those of whose home nothing is known; see `simulator.zones.home_zones`.
         zones: zone to its share, for the same.
+        clock: the field that names a customer's zone to the campaign; empty for none.
 
     Raises:
         InvalidContext: if a row does not fit the schema; the message says which.
@@ -177,7 +188,8 @@ def customers_of_rows(
     used = [*list(range(len(rows))) * n_rounds, *some.tolist()]
     contexts = tuple(dict(checked[row]) for row in used)
     names = _made_up(n) if ids is None else tuple(ids[row] for row in used)
-    return Customers(names, contexts, home_zones(schema, contexts, _stream(seed, _ZONES), zone=zone, zones=zones))
+    homes = home_zones(schema, contexts, _stream(seed, _ZONES), zone=zone, zones=zones, clock=clock)
+    return Customers(names, contexts, homes)
 
 
 def _check(seed: int, n: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -11,7 +11,9 @@ import numpy as np
 
 from bandit.arrays import FloatArray
 from bandit.context import ContextValue
+from bandit.schema import CategoricalField, Schema
 from simulator.world import ImpossibleWorld, IntArray
+from simulator.zones import home_zones
 
 CATEGORIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -86,6 +88,26 @@ def draw_population(rng: np.random.Generator, n_customers: int) -> tuple[Custome
     columns = _columns(rng, n_customers)
     rows = zip(*columns.values(), strict=True)
     return tuple(Customer(f"c{i:06d}", dict(zip(columns, row, strict=True))) for i, row in enumerate(rows))
+
+
+def telling_zones(customers: Sequence[Customer], rng: np.random.Generator, field: str) -> tuple[Customer, ...]:
+    """The same customers, of whom it is known besides in which zone of their country they live.
+
+    Args:
+        customers: with a country.
+        rng: where zones of wide countries are drawn from.
+        field: of the context, that is to name the zone.
+
+    >>> (ann,) = telling_zones([Customer("ann", {"country": "jp"})], np.random.default_rng(0), "zone")
+    >>> ann.context["zone"]
+    'Asia/Tokyo'
+    """
+    schema = Schema((CategoricalField("country", CATEGORIES["country"]),))
+    zones = home_zones(schema, [customer.context for customer in customers], rng)
+    return tuple(
+        Customer(customer.customer_id, {**customer.context, field: zone})
+        for customer, zone in zip(customers, zones, strict=True)
+    )
 
 
 def _columns(rng: np.random.Generator, n: int) -> dict[str, list[ContextValue]]:

@@ -6,16 +6,16 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
-from typing import Final
 
 import numpy as np
 
 from bandit.arrays import FloatArray
 from bandit.context import ContextValue
+from bandit.send_slots import SendSlots
+from simulator.contest_arms import DIMENSIONS, REWARD_EVENTS
 from simulator.delay import DelayModel
 from simulator.effects import DEFAULT_RATES, EffectSizes, draw_responses
-from simulator.population import CATEGORIES, RANGES, Customer, draw_population
+from simulator.population import CATEGORIES, RANGES, Customer, draw_population, telling_zones
 from simulator.response import EVENT_TYPES, Attributes, ResponseModel
 from simulator.world import (
     Arrival,
@@ -26,46 +26,8 @@ from simulator.world import (
     luck,
 )
 
-SUBJECTS: Final = (
-    "plain",
-    "champion",
-    "dominate",
-    "friends-miss-you",
-    "bring-a-friend",
-    "three-days-left",
-    "climb-the-board",
-    "thank-you",
-    "secret-invite",
-    "your-turn",
-    "so-close",
-    "by-the-numbers",
-)
-CTAS: Final = ("join", "invite-now", "claim-spot", "see-leaderboard")
-BENEFITS: Final = ("base", "double-points", "early-access", "vip")
-SEND_SLOTS: Final = (
-    "weekday-09",
-    "weekday-11",
-    "weekday-13",
-    "weekday-16",
-    "weekday-18",
-    "weekday-20",
-    "weekend-10",
-    "weekend-13",
-    "weekend-17",
-    "weekend-20",
-)
-DIMENSIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {"subject": SUBJECTS, "cta": CTAS, "benefit": BENEFITS, "send_slot": SEND_SLOTS}
-)
-"""The four dimensions with their 12, 4, 4 and 10 arms: 1,920 choices."""
-
-REWARD_EVENTS: Final[Mapping[str, float]] = MappingProxyType(
-    {"click": 0.2, "conversion": 1.0, "unsubscribe": -1.0, "complaint": -1.0}
-)
-"""What each event is worth, once a decision."""
-
 # Each part of the world draws from its own stream, so that one more customer does not change the effects.
-_POPULATION, _RESPONSES, _ARRIVALS = 1, 2, 3
+_POPULATION, _RESPONSES, _ARRIVALS, _HOMES = 1, 2, 3, 4
 _CHUNK = 64  # contexts at a time: the probabilities of 1,920 choices then stay within a few megabytes
 
 
@@ -86,6 +48,10 @@ class ReferralContest:
     of its delays that end within `window` of the decision (exact, from the delay model). Delays are independent of
     customer and choice, so the window scales each event by one number.
 
+    With send slots, a message goes out at the next hour of its arm on the customer's own clock, and reactions and the window
+    count from there. What an arm of that dimension is worth to a customer is what the hour is worth, so the truth about a
+    choice is that of its hour, as long as every customer's zone is known and no arm is out.
+
     Args:
         seed: of everything, at least 0.
         n_customers: how many different customers there are.
@@ -97,6 +63,8 @@ class ReferralContest:
         rates: event type to its mean probability under a uniform choice (conversions: a share of clicks).
         effects: how large the drawn effects are.
         delays: how long reactions take.
+        send_slots: those of the campaign; everything goes out at once where it has none. Customers then know their zone,
+            by the name that the campaign has for it.
 
     Raises:
         ImpossibleWorld: if an argument is out of its range.
@@ -119,6 +87,7 @@ class ReferralContest:
     rates: Mapping[str, float] = field(default_factory=lambda: DEFAULT_RATES, hash=False)
     effects: EffectSizes = field(default_factory=EffectSizes, hash=False)
     delays: DelayModel = field(default_factory=DelayModel)
+    send_slots: SendSlots | None = field(default=None, hash=False)
     choices: ChoiceGrid = field(init=False, repr=False, compare=False)
     customers: tuple[Customer, ...] = field(init=False, repr=False, compare=False)
     responses: ResponseModel = field(init=False, repr=False, compare=False)
@@ -136,7 +105,7 @@ class ReferralContest:
             "dimensions": dict(choices.dimensions),
             "reward_events": dict(self.reward_events),
             "rates": dict(self.rates),
-            "customers": draw_population(self._stream(_POPULATION), self.n_customers),
+            "customers": self._population(),
         }.items():
             object.__setattr__(self, name, value)
         responses = draw_responses(
@@ -172,13 +141,26 @@ class ReferralContest:
                 at = self.start + (turn * n + place + jitter[place]) * gap
                 yield Arrival(customer.customer_id, at, dict(customer.context))
 
+    def sent_at(self, arrival: Arrival, choice: Mapping[str, str]) -> datetime:
+        """When the message goes out: at once, or at the next hour of its send slot; an arm that is out, at once.
+
+        Raises:
+            ImpossibleWorld: if the choice is not one of this world's.
+        """
+        places = self.choices.places(choice)
+        if self.send_slots is None:
+            return arrival.at
+        return (
+            self.send_slots.times(arrival.context, arrival.at).send_at[places[self.send_slots.dimension]] or arrival.at
+        )
+
     def react(self, arrival: Arrival, choice: Mapping[str, str], *, decision_id: str) -> tuple[SimulatedOutcome, ...]:
         """What the customer does after this choice, in time order; late events, after any window, included.
 
         The luck depends on the seed and the decision_id only, so the same call gives the same answer.
 
         Args:
-            arrival: the send; delays are counted from its time.
+            arrival: the send; delays are counted from when it goes out.
             choice: one arm per dimension.
             decision_id: of the send; give every send its own.
 
@@ -194,7 +176,10 @@ class ReferralContest:
             )
         ]
         happened = (click, click and conversion, unsubscribe, complaint)
-        outcomes = [self._outcome(e, arrival, decision_id) for e, yes in zip(EVENT_TYPES, happened, strict=True) if yes]
+        if not any(happened):
+            return ()
+        sent_at = self.sent_at(arrival, choice)
+        outcomes = [self._outcome(e, sent_at, decision_id) for e, yes in zip(EVENT_TYPES, happened, strict=True) if yes]
         return tuple(sorted(outcomes, key=lambda outcome: outcome.at))
 
     def expected_reward(self, context: Mapping[str, ContextValue], choice: Mapping[str, str]) -> float:
@@ -253,11 +238,16 @@ class ReferralContest:
     def _stream(self, *purpose: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, *purpose))
 
-    def _outcome(self, event_type: str, arrival: Arrival, decision_id: str) -> SimulatedOutcome:
+    def _population(self) -> tuple[Customer, ...]:
+        customers = draw_population(self._stream(_POPULATION), self.n_customers)
+        zone = self.send_slots.zone if self.send_slots else ""
+        return telling_zones(customers, self._stream(_HOMES), zone) if zone else customers
+
+    def _outcome(self, event_type: str, sent_at: datetime, decision_id: str) -> SimulatedOutcome:
         # A conversion shares its click's luck: its delay is the click's, stretched.
         purpose = "click" if event_type == "conversion" else event_type
         delay = self.delays.of(event_type).delay(luck(self.seed, decision_id, purpose, 3))
-        return SimulatedOutcome(event_type, arrival.at + delay)
+        return SimulatedOutcome(event_type, sent_at + delay)
 
     def _fill(self, rewards: FloatArray, contexts: Sequence[Mapping[str, ContextValue]]) -> None:
         click, conversion, unsubscribe, complaint = self.responses.probability_grid(contexts)

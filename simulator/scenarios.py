@@ -105,7 +105,8 @@ class Scenario:
 
     def _drawn_customers(self, campaign: Campaign, seed: int, n_sends: int) -> Customers:
         n = max(1, round(n_sends / self.sends_per_customer))
-        return drawn_customers(campaign.declared, seed, n, zone=campaign.timezone, zones=self.zones)
+        clock = next(iter(campaign.zone_fields), "")
+        return drawn_customers(campaign.declared, seed, n, zone=campaign.timezone, zones=self.zones, clock=clock)
 
 
 _RARE: Final = MappingProxyType(
@@ -217,8 +218,9 @@ _ALL: Final = (
     ),
     Scenario(
         "no-effect",
-        "Customers differ, and what they are sent makes no difference: every choice is as good as any other. Nothing can be "
-        "gained or lost, so that whatever is found to be better is a false winner.",
+        "Customers differ, and what they are sent makes no difference: every message is as good as any other. Nothing can be "
+        "gained or lost by choosing one, so that whichever is found to be better is a false winner. An arm that sends nothing "
+        "earns nothing, here as elsewhere; a rehearsal plays it as one more message where it counts false winners.",
         WorldSettings(sizes=TasteSizes(arm=0.0, fit=0.0, pair=0.0)),
     ),
     Scenario(

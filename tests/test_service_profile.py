@@ -49,7 +49,7 @@ def test_what_is_made_of_events_is_what_decide_reads(folder, cli):
         "lifecycle_stage": {"dormant as at_risk": 1},
         "device": {"tv left empty": 1},
     }
-    assert document["fields"]["left"] == ["country", "gender"]
+    assert document["fields"]["left"] == ["country", "gender", "zone"]
     assert "Decided 4 sends" in cli.run("decide", "--users", "contexts.parquet", "--at", AT)
 
 

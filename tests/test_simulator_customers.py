@@ -140,6 +140,22 @@ def test_a_field_without_a_list_of_values_takes_two():
     assert {context["gender"] for context in drawn_customers(SCHEMA, 0, 200).contexts} == {"a", "b"}
 
 
+def test_an_open_field_by_which_clocks_go_holds_where_the_customer_lives_and_changes_nothing_else():
+    country, zone = CategoricalField("country", ("jp", "de")), CategoricalField("zone", (), protected=True)
+    with_zone, without = Schema((country, zone)), Schema((country,))
+    told, plain = drawn_customers(with_zone, 3, 400, clock="zone"), drawn_customers(without, 3, 400)
+    assert told.zones == plain.zones
+    assert {context["zone"] for context in told.contexts} == {None, "Asia/Tokyo", "Europe/Berlin", "UTC"}
+    assert all(context["zone"] in {None, home} for context, home in zip(told.contexts, told.zones, strict=True))
+    assert [{"country": context["country"]} for context in told.contexts] == list(plain.contexts)
+
+
+def test_rows_that_name_a_protected_zone_live_there():
+    schema = Schema((CategoricalField("country", ("jp",)), CategoricalField("zone", (), protected=True)))
+    rows = [{"country": "jp", "zone": "Europe/Rome"}, {"country": "jp"}]
+    assert customers_of_rows(schema, rows, 0, clock="zone").zones == ("Europe/Rome", "Asia/Tokyo")
+
+
 def test_an_open_field_without_values_is_missing_and_may_not_be_required():
     schema = Schema((CategoricalField("plan", ()),))
     assert {context["plan"] for context in drawn_customers(schema, 0, 50).contexts} == {None}

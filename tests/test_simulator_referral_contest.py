@@ -5,13 +5,17 @@ from __future__ import annotations
 import pickle
 from collections import Counter
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
+from bandit import read_campaign
+from service.sample import sample_text
+from simulator.contest_arms import DIMENSIONS, REWARD_EVENTS
 from simulator.effects import DEFAULT_RATES
 from simulator.population import CATEGORIES, PROTECTED
-from simulator.referral_contest import DIMENSIONS, REWARD_EVENTS, ReferralContest
+from simulator.referral_contest import ReferralContest
 from simulator.world import Arrival, ImpossibleWorld
 
 BUSY_RATES = {"click": 0.30, "conversion": 0.40, "unsubscribe": 0.08, "complaint": 0.05}
@@ -189,6 +193,48 @@ def test_gender_changes_neither_reward_nor_reaction(busy):
     others = [Arrival(arrival.customer_id, arrival.at, {**arrival.context, "gender": g}) for g in PROTECTED["gender"]]
     assert len({busy.expected_reward(other.context, choice) for other in others}) == 1
     assert len({busy.react(other, choice, decision_id="d3") for other in others}) == 1
+
+
+@pytest.fixture(scope="module")
+def slotted():
+    """The busy contest with real send slots."""
+    slots = read_campaign(sample_text("referral-contest")).send_slots
+    settings = {"n_customers": 400, "rates": BUSY_RATES, "window": timedelta(hours=24)}
+    return ReferralContest(1, **settings, send_slots=slots)
+
+
+def test_with_send_slots_the_same_customers_do_the_same_as_much_later_as_their_message_goes_out(busy, slotted):
+    pairs = list(zip(busy.arrivals(300), slotted.arrivals(300), strict=True))
+    waits = set()
+    for i, (now, later) in enumerate(pairs):
+        choice = busy.choices.at(i * 7 % 1_920)
+        wait = slotted.sent_at(later, choice) - later.at
+        waits.add(wait > timedelta(hours=1))
+        assert {**now.context, "zone": later.context["zone"]} == later.context
+        assert (now.at, busy.sent_at(now, choice)) == (later.at, now.at)
+        before, after = (
+            world.react(one, choice, decision_id=f"d{i}") for world, one in ((busy, now), (slotted, later))
+        )
+        assert [(one.type, one.at + wait) for one in before] == [(one.type, one.at) for one in after]
+        assert busy.expected_reward(now.context, choice) == slotted.expected_reward(later.context, choice)
+    assert waits == {True, False}
+
+
+def test_a_message_goes_out_when_the_customers_clock_shows_the_hour_of_its_arm(slotted):
+    zones = set()
+    for i, arrival in enumerate(slotted.arrivals(200)):
+        choice = slotted.choices.at(i * 11 % 1_920)
+        local = slotted.sent_at(arrival, choice).astimezone(ZoneInfo(arrival.context["zone"]))
+        days, hour = choice["send_slot"].split("-")
+        assert (local.hour, local.minute, "weekend" if local.weekday() >= 5 else "weekday") == (int(hour), 0, days)
+        zones.add(arrival.context["zone"])
+    assert {"America/New_York", "Europe/Berlin", "Asia/Kolkata"} <= zones
+
+
+def test_a_world_with_send_slots_survives_the_way_to_another_process(slotted):
+    copied = pickle.loads(pickle.dumps(slotted))
+    assert copied == slotted
+    assert reactions(copied) == reactions(slotted)
 
 
 def test_a_longer_window_counts_more_of_the_same_reactions():

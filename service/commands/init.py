@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from service.clock import system_clock
 from service.commands.options import answer, json_option
-from service.sample import SAMPLES, sample_text
+from service.sample import SAMPLES, beginning, sample_text
 
 
 @click.command(epilog="Example:  manyarm init && manyarm check")
@@ -23,13 +24,13 @@ from service.sample import SAMPLES, sample_text
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the made-up customers.")
 @json_option
 def init(example: str, out: Path, data: Path | None, customers: int, seed: int, as_json: bool) -> None:
-    """Write a commented sample campaign file."""
+    """Write a commented sample campaign file; a contest in it begins today."""
     if data and out.exists():
         raise click.UsageError(f"{out} is there already and was not touched. Name another file with --out.")
     tables = _tables(example, data, customers, seed) if data else ()
     try:
         with out.open("x", encoding="utf-8") as file:
-            file.write(sample_text(example))
+            file.write(beginning(sample_text(example), system_clock().date()))
     except FileExistsError:
         raise click.UsageError(f"{out} is there already and was not touched. Name another file with --out.") from None
     except OSError as error:
