@@ -23,7 +23,7 @@ class Curve:
 
 
 def draw_curves(path: Path, curves: Sequence[Curve], *, title: str, x_label: str, y_label: str) -> None:
-    """Draw each series as a running mean over about a twelfth of its length."""
+    """Draw each series as a running mean over about a twelfth of its length, from 0 on or from where one lies below it."""
     # Half a second of imports, which every command would pay for one picture of the demo.
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -31,11 +31,14 @@ def draw_curves(path: Path, curves: Sequence[Curve], *, title: str, x_label: str
     figure = Figure(figsize=(9, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
+    lowest = 0.0
     for curve in curves:
         if len(curve.x):
-            axes.plot(*running_mean(curve.x, curve.y), label=curve.name)
+            x, y = running_mean(curve.x, curve.y)
+            axes.plot(x, y, label=curve.name)
+            lowest = min(lowest, float(y.min()))
     axes.set(title=title, xlabel=x_label, ylabel=y_label)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=1.05 * lowest)
     axes.grid(alpha=0.3)
     axes.legend()
     # Without the software's own stamp, the same numbers give the same bytes.

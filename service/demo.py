@@ -1,20 +1,20 @@
-"""The demo: the referral contest, simulated end to end with known truth."""
+"""A demo: a sample campaign, simulated end to end with known truth."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 
-from bandit.arrays import BoolArray
 from bandit.campaign_file import read_campaign
 from bandit.errors import UnusableStore
 from evaluation.audit import AuditVerdict
 from evaluation.audit_log import AuditSettings
 from service.chart import Curve, draw_curves
+from service.demos.demo import Demo, Findings, Played, faulty_from
 from service.group_report import GroupReport, report_groups
 from service.provider_counts import write_counts
 from service.sample import sample_text
@@ -22,19 +22,11 @@ from service.simulation import Send, Simulation, provider_counts
 from service.store import Store
 from service.verification import Verification, Watch, verify_store
 from simulator.faults import faults_of
-from simulator.referral_contest import ReferralContest
 from simulator.truth import Truth, value_of_choices
 
 CAMPAIGN, DATABASE, CHART, REPORT = "campaign.toml", "manyarm.db", "learning_curve.png", "report.txt"
 PROVIDER = "provider.csv"
 """What the provider counted; written where something goes wrong on purpose."""
-SENDS_PER_CUSTOMER = 6
-START, DAYS = datetime(2026, 1, 5, tzinfo=UTC), 28
-FAULTY_FROM = timedelta(days=14)
-"""Faults begin here, so that there is an honest half to hold the other one against."""
-RATES = {"click": 0.08, "conversion": 0.25, "unsubscribe": 0.003, "complaint": 0.0005}
-"""Of a list of people who know the product: what a uniform choice would bring a send (conversions: a click)."""
-BY = "engagement_level"
 
 WatchSends = Callable[[Iterator[list[Send]]], Iterator[list[Send]]]
 """Passes the steps through, so that a progress bar can watch them."""
@@ -42,17 +34,20 @@ WatchSends = Callable[[Iterator[list[Send]]], Iterator[list[Send]]]
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """What the demo found; the truth is known because the customers are simulated.
+    """What a demo found; the truth is known because the customers are simulated.
 
     Attributes:
+        demo: that was played.
         folder: where its files are.
         seed: of customers, draws and faults.
         report: what the log says the groups earned.
         verification: of the log; with the statistical audits and the provider's counts where there are faults.
         learned_value, uniform_value, best_value: true reward a send in the later half of the learner's.
         faults: what went wrong on purpose.
+        findings: what this demo says and others do not.
     """
 
+    demo: Demo
     folder: Path
     seed: int
     report: GroupReport
@@ -61,6 +56,7 @@ class Demonstration:
     uniform_value: float
     best_value: float
     faults: tuple[str, ...] = ()
+    findings: Findings = field(default_factory=Findings)
 
     @property
     def alarms(self) -> tuple[str, ...]:
@@ -71,11 +67,19 @@ class Demonstration:
 
 
 def demonstrate(
-    folder: Path, *, n_sends: int, seed: int, watch: WatchSends, watch_rows: Watch, faults: Sequence[str] = ()
+    demo: Demo,
+    folder: Path,
+    *,
+    n_sends: int,
+    seed: int,
+    watch: WatchSends,
+    watch_rows: Watch,
+    faults: Sequence[str] = (),
 ) -> Demonstration:
     """Run the campaign, leave its files in a folder, and check its own log.
 
     Args:
+        demo: which.
         folder: made if it is not there.
         n_sends: of the whole campaign.
         seed: the same one gives the same files.
@@ -87,41 +91,31 @@ def demonstrate(
         InvalidSettings: for a fault that is none.
         UnusableStore: if the folder holds a database already: its log would be mixed with another world's.
     """
-    going_wrong = faults_of(faults, seed=seed, since=START + FAULTY_FROM)
+    going_wrong = faults_of(faults, seed=seed, since=faulty_from(demo))
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / DATABASE
-    for there in (path, folder / CAMPAIGN):
-        if there.exists():
-            raise UnusableStore(
-                f"{there} is there already. Name another folder with --out, or move it; nothing was changed."
-            )
-    text = sample_text("referral-contest")
+    _refuse_used(folder, demo)
+    text = sample_text(demo.example)
     (folder / CAMPAIGN).write_text(text, encoding="utf-8")
     campaign = read_campaign(text)
-    world = ReferralContest(
-        seed,
-        n_customers=max(n_sends // SENDS_PER_CUSTOMER, 10),
-        window=campaign.reward.window,
-        start=START,
-        days=DAYS,
-        rates=RATES,
-    )
+    world = demo.world(campaign, folder, n_sends, seed)
     salt = f"demo {seed}".encode()
-    with Store(path, salt=salt, secret=salt) as store:
-        log = store.open_log(campaign, world.start)
-        simulation = Simulation(world, store, log, faults=going_wrong)
+    with Store(folder / DATABASE, salt=salt, secret=salt) as store:
+        log = store.open_log(campaign, demo.start)
+        simulation = Simulation(world, store, log, demo.step, going_wrong)
         sends = [send for step in watch(simulation.run(n_sends)) for send in step]
-        report = report_groups(store.decisions(log), campaign, by=BY)
+        report = report_groups(store.decisions(log), campaign, by=demo.by)
         if faults:
-            counts = provider_counts(sends, simulation.end_of(sends))
+            counts = provider_counts(sends, simulation.end_of(sends), campaign)
             write_counts(folder / PROVIDER, counts)
             verification = verify_store(store, watch=watch_rows, statistics=AuditSettings(), provider=counts)
         else:
             verification = verify_store(store, watch=watch_rows)
-    truth = _truth_of(world, sends)
-    _draw(folder / CHART, sends, truth, world)
-    late = _later_half_of_learner(sends)
+    played = Played(folder, campaign, world, sends, simulation.caps.n_capped)
+    truth = _truth_of(played)
+    _draw(folder / CHART, played, truth, demo)
+    late = played.late
     return Demonstration(
+        demo,
         folder,
         seed,
         report,
@@ -130,33 +124,32 @@ def demonstrate(
         float(truth.uniform[late].mean()),
         float(truth.best[late].mean()),
         tuple(faults),
+        demo.findings(played),
     )
 
 
-def _truth_of(world: ReferralContest, sends: Sequence[Send]) -> Truth:
+def _refuse_used(folder: Path, demo: Demo) -> None:
+    for there in (folder / name for name in (DATABASE, CAMPAIGN, *demo.files)):
+        if there.exists():
+            raise UnusableStore(
+                f"{there} is there already. Name another folder with --out, or move it; nothing was changed."
+            )
+
+
+def _truth_of(played: Played) -> Truth:
     """Of what really went out; nothing is worth nothing."""
-    truth = value_of_choices(world, [s.arrival for s in sends], [s.sent or s.decision.choice for s in sends])
+    sends = played.sends
+    truth = value_of_choices(played.world, [s.arrival for s in sends], [s.sent or s.decision.choice for s in sends])
     return replace(truth, values=np.where([s.sent is None for s in sends], 0.0, truth.values))
 
 
-def _later_half_of_learner(sends: list[Send]) -> BoolArray:
-    """Which sends are the learner's and lie in the later half of the campaign; shape (n_sends,), boolean."""
-    learner = np.array([send.decision.group.value == "learner" for send in sends])
-    late: BoolArray = learner & (np.arange(len(sends)) >= len(sends) // 2)
-    return late
-
-
-def _draw(path: Path, sends: list[Send], truth: Truth, world: ReferralContest) -> None:
-    days = np.array([(send.arrival.at - world.start) / timedelta(days=1) for send in sends])
-    groups = np.array([send.decision.group.value for send in sends])
+def _draw(path: Path, played: Played, truth: Truth, demo: Demo) -> None:
+    days = np.array([(send.arrival.at - demo.start) / timedelta(days=1) for send in played.sends])
+    groups = np.array([send.decision.group.value for send in played.sends])
     curves = [
         Curve(name, days[groups == name], truth.values[groups == name]) for name in ("learner", "random", "control")
     ]
     curves.append(Curve("best possible (knows every customer)", days, truth.best))
     draw_curves(
-        path,
-        curves,
-        title="Referral contest: true reward a send",
-        x_label="day of the campaign",
-        y_label="expected reward a send, running mean",
+        path, curves, title=demo.title, x_label="day of the campaign", y_label="expected reward a send, running mean"
     )

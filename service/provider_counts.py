@@ -29,14 +29,14 @@ _SCHEMA = pa.schema([("what", pa.string()), ("count", pa.int64())])
 
 
 def counts_in_log(store: Store, log: Log) -> dict[str, int]:
-    """Messages that should have gone out, and what was reported of them.
+    """Messages that should have gone out, and what was reported of them; a choice that sends nothing is no message.
 
     Returns:
         `sent`, `customers`, each type of outcome, and `dimension=arm` for each arm.
     """
-    reader, those = store.reader(), (log.log_id, *sorted(UNSENT))
+    reader, (messages, those) = store.reader(), _messages_of(log)
     (sent, customers) = reader.execute(
-        f"SELECT count(*), count(DISTINCT customer_key) FROM decisions WHERE {_NOT_VOID}",  # noqa: S608
+        f"SELECT count(*), count(DISTINCT customer_key) FROM decisions WHERE {messages}",  # noqa: S608
         those,
     ).fetchone()
     counts = {MESSAGES: sent, CUSTOMERS: customers} | dict.fromkeys(log.campaign.reward.types, 0)
@@ -48,10 +48,19 @@ def counts_in_log(store: Store, log: Log) -> dict[str, int]:
         ).fetchall()
     )
     for d, dimension in enumerate(log.campaign.dimensions):
-        query = f"SELECT json_extract(arms, '$[{d}]'), count(*) FROM decisions WHERE {_NOT_VOID} GROUP BY 1"  # noqa: S608
+        query = f"SELECT json_extract(arms, '$[{d}]'), count(*) FROM decisions WHERE {messages} GROUP BY 1"  # noqa: S608
         found = dict(reader.execute(query, those).fetchall())
         counts |= {of_arm(dimension.name, arm): found.get(arm, 0) for arm in dimension.ids}
     return counts
+
+
+def _messages_of(log: Log) -> tuple[str, tuple[object, ...]]:
+    """Which rows are messages, as a condition in SQL with its values."""
+    those, silent = (log.log_id, *sorted(UNSENT)), log.campaign.silent
+    if silent is None:
+        return _NOT_VOID, those
+    last = len(log.campaign.dimensions) - 1
+    return f"{_NOT_VOID} AND json_extract(arms, '$[{last}]') != ?", (*those, silent)
 
 
 def of_arm(dimension: str, arm: str) -> str:

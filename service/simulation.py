@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, count, groupby
 
+from bandit.campaign import Campaign
 from bandit.context import Context
 from bandit.decision import Decision
 from bandit.engine import Engine
@@ -71,29 +72,34 @@ class Simulation:
     def run(self, n_sends: int) -> Iterator[list[Send]]:
         """Decide, react, record and learn, step by step; yields the sends of each step.
 
-        After the last send the clock goes on until every window has closed; what was to be reported later still is
-        reported then.
+        After the last send the clock goes on until every window has closed, which opens when a message goes out; what was to be
+        reported later still is reported then.
         """
         trainer = Trainer(self.store, self.log)
-        waiting, engine, now = _Waiting(), self._engine(), None
+        waiting, engine, now, end = _Waiting(), self._engine(), None, None
         for now, arrivals in self._steps(n_sends):
             before, engine = engine, self._engine(arrivals[0].at)
             sends = self._decide(engine, before, arrivals)
             waiting.add(self.faults.events([event for send in sends for event in send.events]))
             self._deliver(waiting.due(now), now)
             trainer.step(now)
+            end = max(end or now, self._closes(now, sends))
             yield sends
-        if now is not None:
-            end = now + self.log.campaign.reward.window
+        if end is not None:
             self._deliver(waiting.due(end), end)
             trainer.step(end)
             rest = [event for event in waiting.due(None) if event.at <= end]
             self._deliver(rest, max([end, *(event.reported_at for event in rest)]))
 
     def end_of(self, sends: Sequence[Send]) -> datetime:
-        """When the clock stops after these sends: a window after the end of their last step."""
+        """When the clock stops after these sends: a window after the end of their last step, or after the last message."""
         start, last = sends[0].arrival.at, sends[-1].arrival.at
-        return start + (int((last - start) / self.step) + 1) * self.step + self.log.campaign.reward.window
+        return self._closes(start + (int((last - start) / self.step) + 1) * self.step, sends)
+
+    def _closes(self, end: datetime, sends: Sequence[Send]) -> datetime:
+        """When the last window has closed of sends in steps that ended by then."""
+        messages = [send.decision.send_at for send in sends if send.decision.send_at is not None]
+        return max([end, *messages]) + self.log.campaign.reward.window
 
     def _steps(self, n_sends: int) -> Iterator[tuple[datetime, list[Arrival]]]:
         """Arrivals of each step, with the time at its end."""
@@ -166,9 +172,15 @@ class Simulation:
             record_outcome(connection, outcome, self.store.reward_of, now)
 
 
-def provider_counts(sends: Sequence[Send], until: datetime) -> dict[str, int]:
-    """What the provider counts until then: messages that went out, to whom, by arm, and what people did, faults or not."""
-    gone = [send for send in sends if send.sent is not None]
+def provider_counts(sends: Sequence[Send], until: datetime, campaign: Campaign | None = None) -> dict[str, int]:
+    """What the provider counts: messages that went out, to whom, by arm, and what people did, faults or not.
+
+    Args:
+        sends: in any order.
+        until: outcomes are counted up to then.
+        campaign: says which choices send nothing; None where every choice is a message.
+    """
+    gone = [send for send in sends if send.sent is not None and not (campaign and campaign.sends_nothing(send.sent))]
     arms = Counter(of_arm(name, arm) for send in gone for name, arm in (send.sent or {}).items())
     happened = Counter(event.type for send in gone for event in send.events if event.at <= until)
     customers = len({send.arrival.customer_id for send in gone})

@@ -14,7 +14,7 @@ from bandit.schema import CategoricalField, Schema
 from simulator.local_time import zone_named
 from simulator.world import ImpossibleWorld
 
-ZONE_FIELDS: Final = ("timezone", "time_zone")
+ZONE_FIELDS: Final = ("zone", "timezone", "time_zone")
 """Context fields that name the zone itself, where every declared value is one."""
 COUNTRY_FIELDS: Final = ("country", "country_code")
 """Context fields that name a country by its two-letter code."""
@@ -73,15 +73,17 @@ def home_zones(
     *,
     zone: str = "UTC",
     zones: Mapping[str, float] | None = None,
+    clock: str = "",
 ) -> tuple[str, ...]:
     """The zone of each customer, from the first of these that is known.
 
-    1. the context's zone field (`ZONE_FIELDS`), where all values declared for it are IANA names;
+    1. the field by which the campaign's clocks go, `clock`; else the context's zone field (`ZONE_FIELDS`), where all values
+       declared for it are IANA names;
     2. its country field (`COUNTRY_FIELDS`): one of the country's zones, drawn with their shares;
     3. `zones`, drawn with their shares;
     4. `zone`.
 
-    Protected fields are not looked at: where a customer lives decides at what hour mail arrives, and so moves responses.
+    No other protected field is looked at: where a customer lives decides at what hour mail arrives, and so moves responses.
 
     Args:
         schema: of the contexts.
@@ -89,6 +91,7 @@ def home_zones(
         rng: where the zones are drawn from; one number a customer, whatever is known of them.
         zone: of those of whom nothing is known.
         zones: zone to its share, any positive scale.
+        clock: the field that a campaign's send slots, quiet hours or time name, protected or not; empty for none.
 
     Raises:
         ImpossibleWorld: if a zone has no such name, or a share is not a number of at least 0.
@@ -101,7 +104,7 @@ def home_zones(
     """
     fallback = _Shares(zones or {zone: 1.0})
     countries = {code: _Shares(shares) for code, shares in COUNTRY_ZONES.items()}
-    own, country = _zone_field(schema), _country_field(schema)
+    own, country = clock or _zone_field(schema), _country_field(schema)
     positions = rng.random(len(contexts)).tolist()
     found = []
     for context, position in zip(contexts, positions, strict=True):

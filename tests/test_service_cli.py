@@ -19,6 +19,7 @@ from bandit.campaign_file import load_campaign
 from bandit.log import columns_of
 from service.app import VERSION
 from service.cli import main
+from service.clock import system_clock
 
 NOON, LATER = "2026-11-22T12:00:00Z", "2026-11-26T12:00:00Z"
 USERS = [
@@ -125,6 +126,12 @@ def test_init_writes_a_campaign_without_faults_and_never_overwrites_one(run, tmp
     assert "is there already and was not touched" in run("init", code=2).stderr
     assert (tmp_path / "campaign.toml").read_text() == "mine"
     assert json.loads(run("init", "--out", "other.toml", "--json").stdout)["campaign"] == "other.toml"
+
+
+def test_a_contest_begins_on_the_day_on_which_its_file_is_written(run, tmp_path):
+    before = system_clock().date()
+    run("init", "--out", "contest.toml")
+    assert before <= load_campaign(tmp_path / "contest.toml").time.span.begins <= system_clock().date()
 
 
 def test_check_says_what_is_in_a_campaign_and_what_may_surprise(run, campaign):

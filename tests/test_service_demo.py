@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
 
 from service.cli import main
+from service.commands.demo import USUAL
+from service.demos.registry import DEMOS
+from service.sample import SAMPLES
 
 FILES = {"manyarm.db", "campaign.toml", "learning_curve.png", "report.txt"}
 
 
 def demo(folder, *arguments):
-    """Runs the demo, 600 sends unless told otherwise, into a folder."""
-    return CliRunner().invoke(main, ["demo", "--sends", "600", "--out", str(folder), *arguments])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _short():
-    """A campaign of two days instead of four weeks: each day costs sixteen models, whatever the number of sends."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("service.demo", "service.commands.demo"):
-            patch.setattr(f"{module}.DAYS", 2)
-            patch.setattr(f"{module}.FAULTY_FROM", timedelta(days=1))
-        yield
+    """Runs the demo, 600 sends in two days unless told otherwise: each day costs sixteen models, whatever is sent."""
+    return CliRunner().invoke(main, ["demo", "--sends", "600", "--days", "2", "--out", str(folder), *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +25,11 @@ def made(tmp_path_factory):
     """One run: its folder and what it answered."""
     folder = tmp_path_factory.mktemp("first") / "out"
     return folder, demo(folder, "--json")
+
+
+def test_every_sample_campaign_has_a_demo_and_the_referral_contest_is_the_usual_one():
+    assert list(DEMOS) == list(SAMPLES)
+    assert USUAL == "referral-contest"
 
 
 def test_the_demo_leaves_its_files_and_a_log_that_passes_every_check(made):

@@ -228,12 +228,10 @@ def test_verify_takes_the_providers_counts(run, cli, tmp_path):
     cli.run("verify", "--db", run("lost-events").path)
 
 
-def test_the_demo_says_what_went_wrong_and_who_noticed(cli, tmp_path, monkeypatch):
+def test_the_demo_says_what_went_wrong_and_who_noticed(cli, tmp_path):
     out = tmp_path / "out"
-    for module in ("service.demo", "service.commands.demo"):  # a short campaign: each day costs a snapshot
-        monkeypatch.setattr(f"{module}.DAYS", 2)
-        monkeypatch.setattr(f"{module}.FAULTY_FROM", timedelta(days=1))
-    told = cli.run("demo", "--sends", "100", "--fault", "unvoided-sends=1.0", "--out", out, "--json")
+    # A short campaign: each day costs a snapshot.
+    told = cli.run("demo", "--sends", "100", "--days", "2", "--fault", "unvoided-sends=1.0", "--out", out, "--json")
     document = json.loads(told)
     assert document["faults"] == ["unvoided-sends=1.0"]
     assert "check provider" in document["alarms"]

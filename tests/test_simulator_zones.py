@@ -32,6 +32,22 @@ def test_the_zone_a_customer_names_wins_over_the_country():
     assert homes((COUNTRY, ZONE), people) == ("Asia/Tokyo", "Europe/Berlin")
 
 
+@pytest.mark.parametrize("name", ["zone", "timezone", "time_zone"])
+def test_a_field_of_zones_is_known_by_each_of_its_names(name):
+    field = CategoricalField(name, ("Asia/Tokyo", "Europe/Paris"))
+    assert homes((field,), [{name: "Asia/Tokyo"}, {name: None}], zone="UTC") == ("Asia/Tokyo", "UTC")
+
+
+def test_the_field_by_which_the_campaigns_clocks_go_wins_even_where_it_is_protected():
+    clock = CategoricalField("lives_in", (), protected=True)
+    people = [
+        {"country": "us", "timezone": "Asia/Tokyo", "lives_in": "Africa/Cairo"},
+        {"country": "de", "lives_in": None},
+    ]
+    assert homes((COUNTRY, ZONE, clock), people, clock="lives_in") == ("Africa/Cairo", "Europe/Berlin")
+    assert homes((COUNTRY, ZONE, clock), people)[0] == "Asia/Tokyo"
+
+
 def test_a_country_wins_over_the_shares_and_the_shares_over_the_zone():
     people = [{"country": "in"}, {"country": "atlantis"}, {"country": None}, {}]
     zones = homes((COUNTRY,), people, zones={"Africa/Cairo": 2.0}, zone="Asia/Dubai")
