@@ -65,13 +65,18 @@ def _fields(log: AuditLog) -> Iterator[tuple[ContextField, list[str], np.ndarray
     was_sent = np.array([state not in UNSENT for state in log.states.tolist()], dtype=np.bool_)
     rows = np.flatnonzero((log.groups == Group.LEARNER) & was_sent)
     for field in log.campaign.schema.fields:
-        # A personal field says who somebody is, not of which group.
-        if field.protected and not field.personal and len(rows):
+        # A personal field says who somebody is, not of which group; hours are picked by the customer's clock on purpose.
+        if field.protected and not field.personal and field.name != _clock(log) and len(rows):
             column = [log.context[field.name][at] for at in rows.tolist()]
             try:
                 yield field, _labels(field, column), rows
             except UnusableLog:
                 continue  # a number that is none: the row checks have named it
+
+
+def _clock(log: AuditLog) -> str:
+    """The field that names a customer's zone for `[time]`; empty where there is none."""
+    return log.campaign.time.zone if log.campaign.time else ""
 
 
 def _labels(field: ContextField, column: Sequence[ContextValue]) -> list[str]:

@@ -24,8 +24,9 @@ ADVICE = (
 
 
 def audit_population(log: AuditLog, settings: AuditSettings) -> tuple[Audit, ...]:
-    """Each field of the schema, a customer counting once in each part, as it was at the first row in it."""
-    fields = log.campaign.schema.fields
+    """Each field that callers give, a customer counting once in each part, as it was at the first row in it."""
+    # What is made of the time is of the hour and not of the customer, and moves as the campaign goes on.
+    fields = log.campaign.declared.fields
     if not fields:
         reason = "The campaign declares no context."
         advice = "Declare what is known about customers under [context] in the campaign file."

@@ -199,6 +199,24 @@ def test_one_bad_row_silences_its_audits_and_no_other(logs):
     assert found["groups"].verdict is AuditVerdict.OK
 
 
+def test_what_is_made_of_the_time_and_the_zone_that_hours_follow_raise_no_alarm(logs, worlds):
+    honest = logs.log(3)
+    campaign = worlds.campaign(
+        groups=GROUPS,
+        context={**CONTEXT, "zone": {"kind": "categorical", "values": ["Asia/Tokyo", "UTC"], "protected": True}},
+        time={"zone": "zone", "fields": {"weekday": "weekday"}},
+        dimension=[worlds.dimension("subject", *ARMS)],
+        reward={"window": "72h", "events": {"click": 1.0}},
+    )
+    zones = np.where(honest.pmfs[0][:, 0] > 0.2, "UTC", "Asia/Tokyo").tolist()
+    weekdays = np.where(np.arange(N) < N // 2, "mon", "sun").tolist()
+    moving = replace(honest, campaign=campaign, context={**honest.context, "zone": zones, "weekday": weekdays})
+    assert alarms(moving) == set()
+    # A protected field of another meaning with the same values shows, and so does one of the caller's that moves so.
+    told = replace(honest, context={**honest.context, "gender": zones, "member": [day == "mon" for day in weekdays]})
+    assert {"parity: gender, subject", "population: member"} <= alarms(told)
+
+
 def test_an_empty_log_cannot_say_anything(logs):
     found = all_audits(logs.only(logs.log(16, n=10), np.zeros(10, dtype=bool)))
     assert {one.verdict for one in found} == {AuditVerdict.CANNOT_SAY}

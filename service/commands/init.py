@@ -24,7 +24,7 @@ from service.sample import SAMPLES, beginning, sample_text
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the made-up customers.")
 @json_option
 def init(example: str, out: Path, data: Path | None, customers: int, seed: int, as_json: bool) -> None:
-    """Write a commented sample campaign file; a contest in it begins today."""
+    """Write a commented sample campaign file; a contest in it begins today (in UTC)."""
     if data and out.exists():
         raise click.UsageError(f"{out} is there already and was not touched. Name another file with --out.")
     tables = _tables(example, data, customers, seed) if data else ()
