@@ -5,12 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from bandit.arrays import BoolArray, FloatArray, count_true
 from bandit.errors import InvalidEstimates
+
+TIE: Final = 1e-12
+"""Scores that are so close to the best, in standard deviations of the reward, tie with it.
+
+Arms of which nothing was learned yet have equal scores. Numbers that are added in another order, or many at a time, differ in the
+last digits, and which arm is the best must not hang on these: the audit decides again with other instructions. Rows of before
+tied only where scores were equal to the last bit (`evaluation.exact_ties`).
+"""
 
 
 class Need(StrEnum):
@@ -33,6 +41,7 @@ class Estimates(NamedTuple):
         spread: standard deviation of one decision's reward, in reward units: the noise that gaps are seen through.
         members: shape (n_members, ..., n_arms), what each member of a bootstrap believes instead of `scores`, their mean;
             None from learners that hold one belief only.
+        tie: scores so close to the best tie with it, in units of `spread`; 0 for those alone that are equal to the last bit.
     """
 
     scores: FloatArray | None = None
@@ -40,6 +49,7 @@ class Estimates(NamedTuple):
     native: FloatArray | None = None
     spread: float = 1.0
     members: FloatArray | None = None
+    tie: float = TIE
 
     def offered(self, eligible: BoolArray) -> tuple[FloatArray, FloatArray | int]:
         """Scores with minus infinity where an arm is not eligible, and how many are eligible.
@@ -66,7 +76,7 @@ class Estimates(NamedTuple):
         """
         scores, native = _cut(self.scores, arms, n_arms), _cut(self.native, arms, n_arms)
         members = None if self.members is None else [_cut(member, arms, n_arms) or [] for member in self.members]
-        return Offer(dimension, arms, scores, native, self.n_learned, self.spread, members)
+        return Offer(dimension, arms, scores, native, self.n_learned, self.spread, members, self.tie)
 
 
 class Offer(NamedTuple):
@@ -82,6 +92,7 @@ class Offer(NamedTuple):
         n_learned: decisions the learner had learned from.
         spread: standard deviation of one decision's reward.
         members: what each member of a bootstrap believes of each of these, None from other learners.
+        tie: as in `Estimates`.
     """
 
     dimension: int
@@ -91,6 +102,7 @@ class Offer(NamedTuple):
     n_learned: int = 0
     spread: float = 1.0
     members: list[list[float]] | None = None
+    tie: float = TIE
 
     def believed(self) -> list[list[float]]:
         """The members' beliefs.

@@ -17,6 +17,7 @@ from bandit.estimates import NO_ESTIMATES, Estimates
 from bandit.learner import Scorer
 from bandit.plain_scorer import PlainScorer
 from bandit.policy import Policy
+from evaluation.exact_ties import ExactTies, Ties, under
 from evaluation.target import RulesTarget
 
 
@@ -49,31 +50,38 @@ class JointPolicy:
 
     def __init__(self, campaign: Campaign, policy: Policy, scorer: Scorer[Any] | None = None) -> None:
         self._campaign = campaign
-        self._policy = policy
+        self._policy, self._scorer = policy, scorer
         self._branching = None if scorer is None else _branching(scorer, campaign)
         looks_ahead = any(campaign.eligibility.looks_ahead)
         self._blind = Eligibility(campaign.dimensions, looks_ahead=False) if looks_ahead else campaign.eligibility
 
     def pmf(self, encoded: EncodedContext) -> FloatArray:
         """Shape (n_arms of each dimension): the probability of each whole choice, 0 where rules forbid it."""
-        return self._pmf(encoded, self._campaign.eligibility)
+        return self._pmf(encoded, self._campaign.eligibility, self._branching)
 
-    def blind_pmf(self, encoded: EncodedContext) -> FloatArray:
-        """The same with dead ends among the arms, as before they were out; what it lacks to 1 led nowhere."""
-        return self._pmf(encoded, self._blind)
+    def pmf_under(self, ties: Ties, encoded: EncodedContext, *, is_blind: bool) -> FloatArray:
+        """The same by the rules of another time.
 
-    def _pmf(self, encoded: EncodedContext, eligibility: Eligibility) -> FloatArray:
+        Args:
+            ties: which scores tied with the best.
+            encoded: what is known of the customer.
+            is_blind: whether dead ends are among the arms, as before they were out; what it lacks to 1 led nowhere.
+        """
+        branching = self._scorer and _branching(under(ties, self._scorer), self._campaign)
+        return self._pmf(encoded, self._blind if is_blind else self._campaign.eligibility, branching)
+
+    def _pmf(self, encoded: EncodedContext, eligibility: Eligibility, branching: Any) -> FloatArray:  # noqa: ANN401
         sizes = self._campaign.sizes
-        joint, states = np.ones(1), self._branching and self._branching.start(encoded)
+        joint, states = np.ones(1), branching and branching.start(encoded)
         for d, size in enumerate(sizes):
             eligible = eligibility.masks(d, encoded.values, encoded.excluded)
             # A choice that is impossible already has no eligible arms, and no say in what follows.
             possible = eligible | ~np.asarray(eligible.any(axis=1))[:, None]
-            estimates = NO_ESTIMATES if self._branching is None else self._branching.estimates(states, d)
+            estimates = NO_ESTIMATES if branching is None else branching.estimates(states, d)
             pmf = self._policy.pmf(estimates, possible, dimension=d)
             joint = (joint[:, None] * np.broadcast_to(pmf, (len(joint), size)) * eligible).ravel()
-            if self._branching and d + 1 < len(sizes):
-                states = self._branching.after(states, d)
+            if branching and d + 1 < len(sizes):
+                states = branching.after(states, d)
         return joint.reshape(sizes)
 
     def values(self, encoded: EncodedContext) -> FloatArray:
@@ -121,18 +129,14 @@ class _OneByOne:
         """Every state's, stacked."""
         found = [self._scorer.estimates(state, d, range(self._sizes[d])) for state in states]
         first = found[0]
-        stacked = {
-            "scores": None
-            if first.scores is None
-            else np.stack([one.scores for one in found if one.scores is not None]),
-            "native": None
-            if first.native is None
-            else np.stack([one.native for one in found if one.native is not None]),
-            "members": None
+        scores, native = ([getattr(one, name) for one in found] for name in ("scores", "native"))
+        return first._replace(
+            scores=None if first.scores is None else np.stack(scores),
+            native=None if first.native is None else np.stack(native),
+            members=None
             if first.members is None
             else np.stack([one.members for one in found if one.members is not None], axis=1),
-        }
-        return Estimates(n_learned=first.n_learned, spread=first.spread, **stacked)
+        )
 
     def after(self, states: list[Any], d: int) -> list[Any]:
         """Every state's branches."""
@@ -158,7 +162,22 @@ class _Charged:
         return self._inner.after(states[0], d), states[1]
 
 
+class _Exact:
+    """Another's branches, of which scores tie only if they are equal to the last bit."""
+
+    def __init__(self, inner: Any) -> None:  # noqa: ANN401 - states differ in kind
+        self._inner = inner
+        self.start, self.after = inner.start, inner.after
+
+    def estimates(self, states: Any, d: int) -> Estimates:  # noqa: ANN401
+        """Every state's, stacked."""
+        found: Estimates = self._inner.estimates(states, d)
+        return found._replace(tie=0.0)
+
+
 def _branching(scorer: Scorer[Any], campaign: Campaign) -> Any:  # noqa: ANN401 - states differ in kind
+    if isinstance(scorer, ExactTies) and not scorer.alone:
+        return _Exact(_branching(scorer.inner, campaign))
     if isinstance(scorer, ChargedScorer):
         return _Charged(scorer, _branching(scorer.inner, campaign))
     arrays = scorer.arrays if isinstance(scorer, PlainScorer) else scorer

@@ -20,7 +20,7 @@ from bandit.context import Context, ContextValue
 from bandit.errors import UnusableLog
 from bandit.exclusion import Excluded
 from bandit.wear_out import Exposure
-from evaluation.behavior import Behavior, Decider, behavior_of, what_drew
+from evaluation.behavior import NOW, Behavior, Decider, Rules, behavior_of, what_drew
 from evaluation.columns import ALWAYS, stack
 from evaluation.cressie_read import Reach, cressie_read_gain
 from evaluation.estimator import part
@@ -42,14 +42,14 @@ KINDS_KEPT = 256
 
 
 class _Kind(NamedTuple):
-    """All that the weights of a row's choices hang on; blind is a row of before dead ends were out."""
+    """All that the weights of a row's choices hang on, and the rules that it was drawn by."""
 
     decider: str
     context: tuple[tuple[str, ContextValue], ...]
     exposures: tuple[Exposure, ...]
     excluded: tuple[Excluded, ...]
     recent_sends: int | None
-    is_blind: bool = False
+    rules: Rules = NOW
 
 
 class _Found(NamedTuple):
@@ -131,18 +131,21 @@ class PairwiseGain:
         """One row.
 
         Raises:
-            UnusableLog: if it was not drawn from the tables' pmf, neither now nor before dead ends were out.
+            UnusableLog: if it was not drawn from the tables' pmf, neither by the rules of now nor by those of before.
         """
         has_dead_ends = any(self.campaign.eligibility.looks_ahead)
-        made = {False: kind, True: kind._replace(is_blind=True)}
-        drew = what_drew(lambda one: tables(made[one]).behavior, picks, propensity, number, has_dead_ends=has_dead_ends)
-        return tables(made[drew.is_blind]).of(picks)
+
+        def made(rules: Rules) -> Behavior:
+            return tables(kind._replace(rules=rules)).behavior
+
+        drew = what_drew(made, picks, propensity, number, has_dead_ends=has_dead_ends)
+        return tables(kind._replace(rules=drew.rules)).of(picks)
 
     def _tables(self, kind: _Kind) -> _Tables:
         context = self.campaign.schema.encode(Context(dict(kind.context)))
         context = context._replace(exposures=kind.exposures, excluded=kind.excluded, recent_sends=kind.recent_sends)
         decider = self.deciders[kind.decider]
-        behavior = behavior_of(decider, context, kind.is_blind)
+        behavior = behavior_of(decider, context, kind.rules)
         targets = (joint.pmf(context) for joint in (self.new, self.serving))
         return _Tables(behavior, *(pinv_table(behavior.pmf, target, ORDER) for target in targets))
 

@@ -7,34 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from bandit.campaign import Campaign
-from bandit.context import EncodedContext
 from bandit.draw import draw, position_of
-from bandit.eligibility import Eligibility
 from bandit.engine import Served
 from bandit.errors import BrokenSnapshot, EngineError
 from bandit.group import Group
 from bandit.learner import Scorer
-from bandit.log import LoggedDecision, encoded_context
+from bandit.log import LoggedDecision
 from bandit.policy import Policy
-from evaluation.dead_end_check import DeadEndRows
 from evaluation.exposure_check import EarlierSend, exposure_problems
 from evaluation.recent_send_check import recent_send_problems
-from evaluation.retrace import retraced
+from evaluation.recomputed_check import Problem, RecomputedRows
 from evaluation.send_slot_check import send_slot_problems
 from evaluation.time_check import time_problems
 
 SUM_TOLERANCE = 1e-9
-RECOMPUTED_TOLERANCE = 1e-6
 MOST_SHOWN = 20
-
-Problem = tuple[str, str]
-"""The check that failed, and what was found."""
 
 
 @dataclass(slots=True)
@@ -114,7 +105,7 @@ def verify_rows(rows: Iterable[LoggedDecision], by: Recomputation) -> dict[str, 
         "send slots": campaign.send_slots,
         "time": campaign.time,
         "recent sends": campaign.reward.recent_send,
-        "dead ends": verifier.dead_ends.possible or None,
+        "dead ends": verifier.recomputed.dead_ends.possible or None,
     }
     checks = {name: Check(name, means) for name, means in CHECKS.items() if asked.get(name, name) is not None}
     for row in rows:
@@ -123,9 +114,10 @@ def verify_rows(rows: Iterable[LoggedDecision], by: Recomputation) -> dict[str, 
         for name, found in verifier.problems(row):
             checks[name].fail(f"row {row.seq}, decision {row.decision_id[:60]}: {found}")
     if "dead ends" in checks:
-        for failure in verifier.dead_ends.failures():
+        for failure in verifier.recomputed.dead_ends.failures():
             checks["dead ends"].fail(failure)
-        checks["dead ends"].notes += filter(None, [verifier.dead_ends.note()])
+        checks["dead ends"].notes += filter(None, [verifier.recomputed.dead_ends.note()])
+    checks["recomputed"].notes += filter(None, [verifier.recomputed.exact_ties.note()])
     return checks
 
 
@@ -135,7 +127,7 @@ class _Verifier:
     def __init__(self, by: Recomputation) -> None:
         self._by = by
         self._dimensions = by.campaign.dimensions
-        self.dead_ends = DeadEndRows(by.campaign)
+        self.recomputed = RecomputedRows(by.campaign)
         self._groups: dict[str, str] = {}
         self._broken: dict[str, BrokenSnapshot] = {}
         # Rows name snapshots roughly in order, so a few are enough.
@@ -215,48 +207,11 @@ class _Verifier:
 
     def _recomputed_problems(self, row: LoggedDecision) -> Iterator[Problem]:
         try:
-            yield from self._differences(row)
+            yield from self.recomputed.problems(row, *self._who_decided(row))
         except BrokenSnapshot as error:
             yield "snapshot", str(error)
         except EngineError as error:
             yield "recomputed", f"cannot be decided again: {error}"
-
-    def _differences(self, row: LoggedDecision) -> list[Problem]:
-        """What the pmfs made again say against the row; nothing against one of before dead ends were out."""
-        encoded = encoded_context(row, self._by.campaign)
-        picks = [d.index_of(arm) for d, arm in zip(self._dimensions, row.arms, strict=True)]
-        again, rows = partial(self._compared, row, encoded, picks, *self._who_decided(row)), self.dead_ends
-        found = again(rows.ahead)
-        if not (rows.possible and rows.has_some(encoded, picks)):
-            return found
-        as_before = again(rows.blind)
-        if found and not as_before:
-            rows.note_blind(row.seq)
-            return []
-        if as_before and not found:
-            rows.note_ahead(row.seq)
-        return found
-
-    def _compared(
-        self,
-        row: LoggedDecision,
-        encoded: EncodedContext,
-        picks: Sequence[int],
-        policy: Policy,
-        scorer: Scorer[Any] | None,
-        eligibility: Eligibility,
-    ) -> list[Problem]:
-        """Each dimension's pmf beside the one made again along the logged picks."""
-        found: list[Problem] = []
-        again = retraced(eligibility, policy, scorer, row.context, encoded, picks)
-        for dimension, pmf, (expected, eligible) in zip(self._dimensions, row.pmfs, again, strict=True):
-            stored = np.asarray(pmf)
-            if stored[~eligible].any():
-                found.append(("eligibility", f"pmf of {dimension.name!r} has probability on an arm that rules removed"))
-            gap = float(np.max(np.abs(stored - expected)))
-            if not gap <= RECOMPUTED_TOLERANCE:
-                found.append(("recomputed", f"pmf of {dimension.name!r} differs by {gap:.3g} from the recomputed one"))
-        return found
 
     def _who_decided(self, row: LoggedDecision) -> tuple[Policy, Scorer[Any] | None]:
         if row.fallback is not None:

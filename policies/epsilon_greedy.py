@@ -36,15 +36,16 @@ class EpsilonGreedy:
     def shares(self, offer: Offer) -> list[float]:
         """Greedy plus epsilon."""
         scores = offer.scored()
-        best, spread = max(scores), self.epsilon / len(scores)
-        greedy = (1.0 - self.epsilon) / max(scores.count(best), 1)
-        return [spread + greedy if score == best else spread for score in scores]
+        least, spread = max(scores) - offer.tie * offer.spread, self.epsilon / len(scores)
+        winners = [score >= least for score in scores]
+        greedy = (1.0 - self.epsilon) / max(winners.count(True), 1)
+        return [spread + greedy if wins else spread for wins in winners]
 
     def pmf(self, estimates: Estimates, eligible: BoolArray, *, dimension: int) -> FloatArray:
         """Shape (..., n_arms): greedy plus epsilon."""
         del dimension
         scores, n_eligible = estimates.offered(eligible)
-        best = scores == np.maximum.reduce(scores, axis=-1, keepdims=True)
+        best = scores >= np.maximum.reduce(scores, axis=-1, keepdims=True) - estimates.tie * estimates.spread
         greedy = best / count_true(best)
         mixed: FloatArray = (1.0 - self.epsilon) * greedy + (self.epsilon / n_eligible) * eligible
         return mixed

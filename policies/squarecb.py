@@ -47,13 +47,12 @@ class SquareCB:
         scores = offer.scored()
         n_arms, best, gamma = len(scores), max(scores), self.gamma_at(offer.n_learned, offer.spread)
         shares = [1.0 / (n_arms + gamma * (best - score)) for score in scores]
-        rest, n_best = 1.0 - sum(shares), scores.count(best)
-        if n_best == 1:
-            shares[scores.index(best)] += rest
-            return shares
-        # Ties share the rest; NaN is equal to nothing, not even itself, and the pmf's check refuses what comes of it.
-        rest /= max(n_best, 1)
-        return [share + rest if score == best else share for share, score in zip(shares, scores, strict=True)]
+        rest, least = 1.0 - sum(shares), best - offer.tie * offer.spread
+        winners = [arm for arm, score in enumerate(scores) if score >= least]
+        # Ties share the rest; NaN is at least nothing, and the pmf's check refuses what comes of it.
+        for arm in winners:
+            shares[arm] += rest / len(winners)
+        return shares
 
     def gamma_at(self, n_learned: int, spread: float) -> float:
         """Exploitation per unit of reward after so many decisions learned from."""
@@ -68,7 +67,7 @@ class SquareCB:
         shares *= self.gamma_at(estimates.n_learned, estimates.spread)
         shares += n_eligible
         np.reciprocal(shares, out=shares)
-        winners = scores == best
+        winners = scores >= best - estimates.tie * estimates.spread
         rest = 1.0 - np.add.reduce(shares, axis=-1, keepdims=True)
         shares += winners * (rest / count_true(winners))
         return shares

@@ -39,11 +39,10 @@ class Thompson:
         members = offer.believed()
         votes = [0.0] * len(offer.arms)
         for scores in members:
-            best = max(scores)
-            share = 1.0 / (scores.count(best) * len(members))
-            for arm, score in enumerate(scores):
-                if score == best:
-                    votes[arm] += share
+            least = max(scores) - offer.tie * offer.spread
+            winners = [arm for arm, score in enumerate(scores) if score >= least]
+            for arm in winners:
+                votes[arm] += 1.0 / (len(winners) * len(members))
         return votes
 
     def pmf(self, estimates: Estimates, eligible: BoolArray, *, dimension: int) -> FloatArray:
@@ -52,6 +51,6 @@ class Thompson:
         if estimates.members is None:
             raise InvalidEstimates(NO_MEMBERS)
         scores = np.where(eligible, estimates.members, -np.inf)
-        best = scores == np.maximum.reduce(scores, axis=-1, keepdims=True)
+        best = scores >= np.maximum.reduce(scores, axis=-1, keepdims=True) - estimates.tie * estimates.spread
         votes: FloatArray = (best / count_true(best)).mean(axis=0)
         return votes

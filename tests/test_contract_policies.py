@@ -165,6 +165,18 @@ def test_the_last_digits_of_sums_that_are_added_in_another_order_change_nothing(
             np.testing.assert_allclose(pmf, expected, atol=1e-9, err_msg=str(made))
 
 
+@pytest.mark.parametrize("name", ["squarecb", "epsilon-greedy", "thompson"])
+def test_without_a_tolerance_an_arm_that_is_ahead_by_its_last_digit_alone_is_the_best(name):
+    every, made = np.array([True] * 3), Floor(MAKERS[name](3), 0.1)
+    ahead = np.array([0.1, 0.3, 0.3 + 2.0**-54])
+    for tie, ties in ((1e-12, True), (0.0, False)):
+        estimates = Estimates(ahead, 1000, members=ahead[None], tie=tie)
+        for pmf in (made.pmf(estimates, every, dimension=0), made.shares(estimates.on_offer(0, range(3), 3))):
+            assert sum(pmf) == pytest.approx(1.0)
+            assert (pmf[1] == pytest.approx(pmf[2])) == ties
+            assert (pmf[2] > 1.5 * pmf[1]) != ties
+
+
 @LAW
 @given(situation=situations())
 def test_a_better_score_never_makes_an_eligible_arm_less_likely_than_a_worse_one(situation):

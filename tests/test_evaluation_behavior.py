@@ -17,7 +17,7 @@ from bandit.errors import NoEligibleArm, UnusableLog
 from bandit.exclusion import Excluded
 from bandit.recent_sends import RecentSendCost
 from bandit.wear_out import PastSend
-from evaluation.behavior import Behavior, behavior_of
+from evaluation.behavior import Behavior, Rules, behavior_of
 from evaluation.columns import WEIGHT
 from evaluation.composite import CompositeWeigher
 from evaluation.estimator import part
@@ -91,18 +91,18 @@ def deciders(campaign):
 def test_given_an_answer_the_choices_of_before_dead_ends_were_out_had_their_share_of_what_was_answered(
     campaign, deciders
 ):
-    found = behavior_of(deciders[""], campaign.schema.encode(NEW), is_blind=True)
+    found = behavior_of(deciders[""], campaign.schema.encode(NEW), Rules(is_blind=True))
     assert found.answered == pytest.approx(2 / 3)
     assert found.pmf.sum() == pytest.approx(1.0)
     np.testing.assert_allclose(found.pmf[:, :, 0], [[0.25, 0.25], [0.5, 0.0], [0.0, 0.0]])
     assert found.explains((0, 0, 0), 1 / 6)
     assert not found.explains((0, 0, 0), 1 / 4)
-    assert behavior_of(deciders[""], campaign.schema.encode(OLD), is_blind=True).answered == pytest.approx(1.0)
+    assert behavior_of(deciders[""], campaign.schema.encode(OLD), Rules(is_blind=True)).answered == pytest.approx(1.0)
 
 
 def test_someone_to_whom_nothing_could_be_sent_explains_no_row(campaign, deciders):
     blocked = campaign.schema.encode(NEW)._replace(excluded=(Excluded(2, 0, "out"),))
-    found = behavior_of(deciders[""], blocked, is_blind=True)
+    found = behavior_of(deciders[""], blocked, Rules(is_blind=True))
     assert not found.pmf.any()
     assert not any(found.explains(picks, 0.1) for picks in product(*map(range, campaign.sizes)))
 
@@ -135,7 +135,7 @@ def test_the_gate_weighs_rows_of_both_times_and_finds_no_gain_between_equals(cam
 
 
 def test_a_target_weighs_1_on_average_over_all_answers_that_rows_of_before_can_have_had(campaign, mixed, deciders):
-    behavior = behavior_of(deciders[""], campaign.schema.encode(NEW), is_blind=True)
+    behavior = behavior_of(deciders[""], campaign.schema.encode(NEW), Rules(is_blind=True))
     picks = np.argwhere(behavior.pmf > 0.0)
     shares, n = behavior.pmf[tuple(picks.T)], len(picks)
     every = replace(

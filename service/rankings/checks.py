@@ -15,13 +15,15 @@ import numpy as np
 from bandit.arrays import FloatArray
 from bandit.draw import draw
 from bandit.errors import BrokenSnapshot, EngineError
-from bandit.estimates import NO_ESTIMATES, Estimates, Need
+from bandit.estimates import NO_ESTIMATES, TIE, Estimates, Need
 from bandit.group import Group
 from bandit.policy import Policy
 from bandit.ranking import Ranking, control_pmf, draw_position, group_of
 from bandit.reward import UNSENT, State
 from bandit.training import teaches
-from evaluation.verify import RECOMPUTED_TOLERANCE, SUM_TOLERANCE, Check, Problem
+from evaluation.exact_ties import ExactTieRows
+from evaluation.recomputed_check import RECOMPUTED_TOLERANCE, Problem
+from evaluation.verify import SUM_TOLERANCE, Check
 from policies.uniform import Uniform
 from service.rankings.erasing import erased_rankings
 from service.rankings.rows import RANKED, KeptRanking, next_link
@@ -53,6 +55,7 @@ def check_rankings(store: Store) -> list[Check]:
         remaker = _Remaker(store, campaign)
         for kept in iterate_rankings(reader, campaign, unreadable=lambda _, error: checks["rank pmf"].fail(str(error))):
             _check_row(checks, kept, remaker)
+        checks["rank again"].notes += filter(None, [remaker.exact_ties.note()])
         _check_training(training, reader, campaign)
     return [chain, *checks.values(), training]
 
@@ -85,7 +88,7 @@ class _Remaker:
 
     def __init__(self, store: Store, campaign: str) -> None:
         self._store = store
-        self.salt = store.salt
+        self.salt, self.exact_ties = store.salt, ExactTieRows()
         # Rows name snapshots roughly in order, so a few are enough.
         self._served = lru_cache(maxsize=4)(partial(load_ranking, store, campaign))
         self._policy = lru_cache(maxsize=16)(policy_under)
@@ -94,8 +97,12 @@ class _Remaker:
         """The rewards that count for an event."""
         return values_in_time(self._store.reader(), event_id)
 
-    def pmf(self, ranking: Ranking) -> FloatArray:
+    def pmf(self, ranking: Ranking, tie: float = TIE) -> FloatArray:
         """The pmf again, shape (n_actions,), in the form that decides for many at once.
+
+        Args:
+            ranking: that was made.
+            tie: scores so close to the best tie with it; 0 as it was before scores apart by rounding tied.
 
         Raises:
             EngineError: if it cannot be made again.
@@ -110,7 +117,7 @@ class _Remaker:
             scorer = self._served(ranking.snapshot).scorer
             scores = np.zeros(len(request.actions))
             scores[list(request.offered)] = scorer.scores(request.features, request.offered)
-            estimates = Estimates(scores, scorer.n_learned, spread=scorer.spread)
+            estimates = Estimates(scores, scorer.n_learned, spread=scorer.spread, tie=tie)
         return policy.pmf(estimates, eligible, dimension=0)
 
     def _who(self, ranking: Ranking) -> Policy:
@@ -144,7 +151,7 @@ def _problems(kept: KeptRanking, remaker: _Remaker) -> Iterator[Problem]:
     if kept.propensity != ranking.propensity:
         yield "rank pmf", f"propensity is {kept.propensity!r}, the pmf says {ranking.propensity!r}"
     yield from _draw_problems(ranking, remaker.salt)
-    yield from _again_problems(ranking, remaker)
+    yield from _again_problems(kept, remaker)
     yield from _reward_problems(kept, remaker)
 
 
@@ -159,13 +166,22 @@ def _draw_problems(ranking: Ranking, salt: bytes) -> Iterator[Problem]:
         yield "rank draw", f"action {ranking.chosen} was drawn, position {position!r} draws {drawn}"
 
 
-def _again_problems(ranking: Ranking, remaker: _Remaker) -> Iterator[Problem]:
+def _again_problems(kept: KeptRanking, remaker: _Remaker) -> Iterator[Problem]:
+    ranking = kept.ranking
     try:
-        gap = float(np.max(np.abs(remaker.pmf(ranking) - np.array(ranking.pmf))))
-        if not gap <= RECOMPUTED_TOLERANCE:
+        gap = _gap(ranking, remaker.pmf(ranking))
+        if gap <= RECOMPUTED_TOLERANCE:
+            return
+        if _gap(ranking, remaker.pmf(ranking, tie=0.0)) <= RECOMPUTED_TOLERANCE:
+            remaker.exact_ties.note_row(kept.seq)
+        else:
             yield "rank again", f"pmf differs by {gap:.3g} from the recomputed one"
     except EngineError as error:
         yield "rank again", f"cannot be made again: {error}"
+
+
+def _gap(ranking: Ranking, again: FloatArray) -> float:
+    return float(np.max(np.abs(again - np.array(ranking.pmf))))
 
 
 def _reward_problems(kept: KeptRanking, remaker: _Remaker) -> Iterator[Problem]:
