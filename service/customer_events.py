@@ -96,6 +96,8 @@ class _Brief(msgspec.Struct):
 
 
 _briefs = msgspec.json.Decoder(_Brief)
+_MOST_TOLD_APART = 50
+"""Types that the database looks for; of more than that all events are read. It refuses a thousand."""
 
 
 def amounts_of(
@@ -108,12 +110,15 @@ def amounts_of(
         keys: what the customer may be called.
         types: event types, such as those that are purchases.
     """
+    chosen = frozenset(types)
     # A quotation mark inside a text is written as \" in JSON, so that this stands nowhere but for the type itself.
-    wanted = [f'"type":{msgspec.json.encode(one).decode()}' for one in types]
+    wanted = [f'"type":{msgspec.json.encode(one).decode()}' for one in chosen]
     says = " OR ".join("instr(body, ?)" for _ in wanted) or "0"
+    if len(wanted) > _MOST_TOLD_APART:
+        wanted, says = [], "1"
     query = f"SELECT body FROM customer_events WHERE customer_key IN ({marks(keys)}) AND ({says})"  # noqa: S608
     briefs = (_briefs.decode(body) for (body,) in connection.execute(query, (*keys, *wanted)))
-    return [(datetime.fromisoformat(one.at), one.value) for one in briefs if one.type in types]
+    return [(datetime.fromisoformat(one.at), one.value) for one in briefs if one.type in chosen]
 
 
 def has_events(connection: sqlite3.Connection, keys: Sequence[str]) -> bool:

@@ -6,14 +6,14 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import pandas as pd
 
 from bandit.campaign import Campaign
 from bandit.context import ContextValue
 from bandit.dimension import Range
-from bandit.errors import EngineError
+from bandit.errors import BrokenSnapshot, EngineError
 from bandit.profile.context_fields import protected_features
 from bandit.profile.features import DRAWN, FEATURES, Feature, features_in, table_of
 from bandit.profile.learned_segments import COLUMNS as LEARNED_COLUMNS
@@ -37,6 +37,8 @@ _log = logging.getLogger("manyarm")
 Values = Mapping[str, ContextValue]
 Made = dict[str, Feature]
 Model = TypeVar("Model")
+_DAMAGE: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What goes wrong where something else stands in a body than was written: other texts, shapes, kinds or seeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +146,22 @@ def live_columns(campaign: Campaign, spec: ProfileSpec, kept: Mapping[str, Kept]
 
 
 def _read(kept: Kept, read: Callable[[bytes], Model]) -> Model | None:
-    """What is kept; None where nothing is, or an earlier version wrote it so that this one cannot read it."""
+    """What is kept; None where nothing is, it is damaged, or an earlier version wrote it so that this one cannot read it."""
     if kept.body is None:
         return None
     try:
-        return read(kept.body)
+        return _undamaged(kept.body, read)
     except EngineError as error:
         _log.warning("what was loaded cannot be used: %s Load it again with `manyarm profile --load`.", error)
         return None
+
+
+def _undamaged(body: bytes, read: Callable[[bytes], Model]) -> Model:
+    """What is read, where anything that a damaged body makes go wrong is an error that says so."""
+    try:
+        return read(body)
+    except _DAMAGE as error:
+        raise BrokenSnapshot(f"it is not as it was written ({type(error).__name__}: {error}).") from error
 
 
 def _numbers(body: bytes, asked: Collection[str], protected: Collection[str]) -> CustomerNumbers:
@@ -160,6 +170,13 @@ def _numbers(body: bytes, asked: Collection[str], protected: Collection[str]) ->
 
     models = read_customer_models(body.decode())
     models.refuse_features(protected)
+    if models.made_at.tzinfo is None:
+        raise BrokenSnapshot(f"the models were made at {models.made_at.isoformat()}, a time without its zone.")
+    curves = models.next_purchase.curves if models.next_purchase else None
+    if curves and len(curves.days) != len(curves.hazard):
+        raise BrokenSnapshot(
+            f"{curves.name} has {len(curves.days)} days and {len(curves.hazard)} hazards, need one a day."
+        )
     return CustomerNumbers(models, asked)
 
 

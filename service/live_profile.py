@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -40,6 +41,8 @@ from service.kept_models import UNASKED, Kept, keep, kept_as, latest
 from service.live_columns import LiveColumns, Person, live_columns
 from service.store import Log, Store
 
+Numbers = tuple[tuple[str, int], ...]
+"""What holds now, by kind: the numbers under which it was loaded."""
 AHEAD = timedelta(minutes=5)
 """Clocks differ; an event that lies further in the future did not happen."""
 
@@ -75,7 +78,8 @@ class LiveProfile:
         self._made_by = self._spec.sums_hash
         self._fields = {item.name: item for item in log.campaign.declared.fields}
         self._population = lru_cache(maxsize=1)(Population.from_json)
-        self._columns_of = lru_cache(maxsize=1)(self._made_columns)
+        self._held: tuple[Numbers, LiveColumns, dict[str, str]] | None = None
+        self._making = Lock()
 
     @property
     def known_types(self) -> frozenset[str]:
@@ -157,10 +161,19 @@ class LiveProfile:
 
     def _columns(self) -> tuple[LiveColumns, dict[str, str]]:
         """What is made beside features, and the column behind each field; read again when something else was loaded."""
-        found = latest(self._store.reader(), self._campaign.id, self._made_by)
-        return self._columns_of(tuple(sorted(found.items())))
+        held = self._held
+        if held is None or held[0] != self._latest():
+            with self._making:
+                # Whoever waited here finds what another thread made meanwhile, and of what was loaded last.
+                held, numbers = self._held, self._latest()
+                if held is None or held[0] != numbers:
+                    held = self._held = (numbers, *self._made_columns(numbers))
+        return held[1:]
 
-    def _made_columns(self, numbers: tuple[tuple[str, int], ...]) -> tuple[LiveColumns, dict[str, str]]:
+    def _latest(self) -> Numbers:
+        return tuple(sorted(latest(self._store.reader(), self._campaign.id, self._made_by).items()))
+
+    def _made_columns(self, numbers: Numbers) -> tuple[LiveColumns, dict[str, str]]:
         kept = {kind: kept_as(self._store.reader(), number) for kind, number in numbers}
         columns = live_columns(self._campaign, self._spec, UNASKED | kept)
         return columns, fields_made(list(self._fields.values()), self._spec, [*FEATURES, *columns.names])

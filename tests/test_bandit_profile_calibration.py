@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -101,11 +102,24 @@ def test_every_calibration_survives_json(curve):
         {"method": "beta", "knots": [], "heights": [0.0, 1.0]},
         {"method": "isotonic", "knots": [0.0, 1.0], "heights": [0.0]},
         {"method": "isotonic", "knots": [], "heights": []},
+        {"method": "isotonic", "knots": [], "heights": [0.5]},
+        {"method": "isotonic", "knots": [1.0, 1.0], "heights": [0.0, 1.0]},
+        {"method": "isotonic", "knots": [1.0, 0.0], "heights": [0.0, 1.0]},
+        {"method": "isotonic", "knots": [math.nan], "heights": [0.0]},
+        {"method": "isotonic", "knots": [0.0, math.nan], "heights": [0.0, 1.0]},
+        {"method": "isotonic", "knots": [0.0, math.inf], "heights": [0.0, 1.0]},
+        {"method": "isotonic", "knots": [0.0, 1.0], "heights": [0.0, math.nan]},
+        {"method": "sigmoid", "knots": [], "heights": [0.0, math.nan]},
+        {"method": "beta", "knots": [], "heights": [0.0, -1.0, 1.0]},
+        {"method": "beta", "knots": [], "heights": [0.0, 1.0, 0.0]},
+        {"method": "beta", "knots": [], "heights": [0.0, 1.0, math.nan]},
     ],
 )
 def test_a_calibration_that_this_version_did_not_write_is_refused(document):
     with pytest.raises(BrokenSnapshot, match="make the models anew"):
         read_calibration(document)
+    with pytest.raises(BrokenSnapshot, match="make the models anew"):
+        Calibration(document["method"], tuple(document["knots"]), tuple(document["heights"]))
 
 
 def test_steps_are_taken_for_a_shape_that_two_slopes_cannot_follow_and_for_no_other():

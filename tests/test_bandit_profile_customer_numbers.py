@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandit.errors import UnusableLog
 from bandit.profile.calibration import Calibration
+from bandit.profile.checked_events import checked_events
 from bandit.profile.compiled_score import compiled_score
 from bandit.profile.customer_models import CustomerModels
 from bandit.profile.customer_numbers import CustomerNumbers
-from bandit.profile.customer_value import CustomerValue
+from bandit.profile.customer_value import MOST_TICKED, CustomerValue, Spending, purchases_in, spending_at
 from bandit.profile.events import Event, events_of
 from bandit.profile.features import FEATURES, features_in
+from bandit.profile.futures import Futures
 from bandit.profile.history import History
 from bandit.profile.judgement import Judgement
 from bandit.profile.models_spec import ModelsSpec
@@ -29,7 +34,7 @@ from bandit.profile.order_value import OrderValue
 from bandit.profile.outcome_model import OutcomeModel
 from bandit.profile.past import Past, past_of
 from bandit.profile.population import population_of
-from bandit.profile.purchase_process import PurchaseProcess
+from bandit.profile.purchase_process import PurchaseProcess, Purchases
 from bandit.profile.rhythm import RHYTHM
 from bandit.profile.shapes import AdditiveModel, LevelShape, NumberShape
 from bandit.profile.spec import Missing, ProfileSpec
@@ -41,6 +46,7 @@ from bandit.profile.survival import TimeModel
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MADE_AT = NOON - timedelta(days=30)
+ZONES = ("UTC", "Asia/Kolkata", "America/Los_Angeles")
 SPECS = [ProfileSpec(), ProfileSpec(missing=Missing(value=7.25))]
 LEVELS = {
     "preferred_daypart": ["night", "morning", "evening"],
@@ -120,11 +126,12 @@ def alone(customer, stream, at, spec, population, wanted=tuple(NUMBERS)):
 
 
 def in_table(stream, at, spec):
-    """Numbers of all customers; amounts that stand in for missing ones are filled in as a checked table has them."""
-    table = events_of(stream)
-    if spec.missing.value is not None:
-        table["value"] = table["value"].fillna(spec.missing.value)
-    found = MODELS.numbers(History(table, spec, MODELS.spec), at)
+    """Numbers of all customers."""
+    return rows_of(MODELS.numbers(History(events_of(stream), spec, MODELS.spec), at))
+
+
+def rows_of(found):
+    """Each customer's numbers; None where they are not known."""
     return {
         customer: {n: None if np.isnan(one) else one for n, one in row.items()} for customer, row in found.T.items()
     }
@@ -139,6 +146,30 @@ def test_numbers_of_a_customer_alone_are_those_of_the_table_to_the_last_bit(stre
         assert alone(customer, stream, at, spec, population) == row
 
 
+def test_amounts_that_a_table_lacks_are_filled_in_for_a_customer_alone_and_in_the_table_alike():
+    stream = [Event("c1", NOON - timedelta(days=9 * n), "purchase", None if n % 2 else 40.0) for n in range(1, 9)]
+    cells = [(one.customer_id, one.at.isoformat(), one.type, str(one.value or "")) for one in stream]
+    raw = pa.table(dict(zip(("customer_id", "at", "type", "value"), map(list, zip(*cells, strict=True)), strict=True)))
+    values = []
+    for stand_in in (None, 0.0, 7.25, 400.0):
+        spec = ProfileSpec(missing=Missing(value=stand_in))
+        checked, _ = checked_events(raw, spec, until=NOON)
+        population = population_of(sums_at(checked, NOON, spec), spec)
+        table = rows_of(MODELS.numbers(History(checked, spec, MODELS.spec), NOON))
+        assert alone("c1", stream, NOON, spec, population) == table["c1"]
+        values.append(table["c1"]["customer_value"])
+    unknown, *filled = values
+    assert filled == sorted(filled)
+    assert filled[0] < unknown < filled[-1]
+
+
+def test_spending_is_the_same_whatever_the_zone_of_the_clock():
+    history = History(events_of([Event("c1", NOON - timedelta(hours=1), "purchase", 9.0)]), SPECS[0], MODELS.spec)
+    there = [spending_at(history.purchases, history.born, NOON.astimezone(ZoneInfo(zone))) for zone in ZONES]
+    assert [one.seen.ages.tolist() for one in there] == [[1.0 / 24.0]] * len(ZONES)
+    assert [one.n_orders.tolist() for one in there] == [[1.0]] * len(ZONES)
+
+
 def test_numbers_of_a_heavy_customer_are_those_of_the_table_though_their_clock_outruns_what_is_remembered():
     rate = timedelta(hours=2)
     stream = [Event("c1", NOON - n * rate, "purchase", value=n % 90 / 7) for n in range(1, 4000)]
@@ -148,6 +179,42 @@ def test_numbers_of_a_heavy_customer_are_those_of_the_table_though_their_clock_o
     assert alone("c1", stream, NOON, SPECS[0], population) == table["c1"]
     assert alone("c2", stream, NOON, SPECS[0], population) == table["c2"]
     assert table["c1"]["customer_value"] > 1000.0
+
+
+def test_a_customer_who_bought_without_end_takes_bounded_memory_and_has_the_numbers_of_the_table():
+    n, gap, day = 20_000, 129_600_000, 86_400_000_000
+    past = Past(30 * day + 2, 0, n, 5, [(place * gap + 1, 9.5) for place in range(1, n + 1)])
+    counts, ages = np.array([float(n)]), np.array([past.at / day])
+    seen = Purchases(counts, np.array([past.purchases[-1][0] / day]), ages)
+    spending = Spending(pd.Index(["c1"]), seen, counts, np.array([9.5]), counts * 9.5**2)
+    ready = CustomerNumbers(MODELS, OF_VALUE)
+    tracemalloc.start()
+    try:
+        found = ready.of(OF_VALUE, {}, past)
+        ends = MODELS.value.intervals(spending, 90, MODELS.spec.seed)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 30e6
+    assert [found[name] for name in OF_VALUE] == [MODELS.value.values(spending, 90)[0], *ends[0]]
+    assert 0.0 < found["customer_value_lower"] < found["customer_value"] < found["customer_value_upper"]
+
+
+@pytest.mark.parametrize("times", [0.5, 1.0, 1.001, 1.2, 5.0])
+def test_counts_beyond_the_ticks_of_the_clock_have_the_mean_and_the_variance_of_a_poisson_count(times):
+    mean = times * MOST_TICKED
+    counts = np.concatenate([purchases_in(Futures.drawn(seed), np.full((256, 1), mean)) for seed in range(8)])
+    n = counts.size
+    assert abs(counts.mean() - mean) < 4.0 * (mean / n) ** 0.5
+    assert abs(counts.var() / mean - 1.0) < 4.0 * (2.0 / n) ** 0.5
+
+
+def test_more_purchases_expected_are_never_fewer_counted():
+    expected = np.sort(np.append(np.linspace(3990.0, 4100.0, 300), [0.0, 10.0, 1e4, 1e7]))
+    counts = purchases_in(Futures.drawn(0), np.tile(expected, (256, 1)))
+    assert (np.diff(counts, axis=1) >= 0.0).all()
+    apart = [purchases_in(Futures.drawn(0), np.full((256, 1), one))[:, 0] for one in expected[-3:]]
+    assert (np.stack(apart, axis=1) == counts[:, -3:]).all(), "who else is in the table changes nothing"
 
 
 def test_what_is_remembered_of_other_customers_changes_no_number():

@@ -110,6 +110,13 @@ def test_events_of_some_types_are_told_from_those_whose_texts_look_like_them(liv
     assert (has_events(reader, keys), has_events(reader, live.store.customer_keys.of("bob"))) == (True, False)
 
 
+@pytest.mark.parametrize("n_types", [50, 51, 1500, 40_000])
+def test_events_of_very_many_types_are_found_as_well(live, n_types):
+    at, types = live.now - timedelta(days=2), [f"p{n}" for n in range(n_types)]
+    live.tell({**buys("e1", at, 12.5), "type": "p7"}, {**buys("e2", at, 3.0), "type": "p"}, login("e3", at))
+    assert amounts_of(live.store.reader(), live.store.customer_keys.of("ann"), types) == [(at, 12.5)]
+
+
 def test_what_the_caller_knows_is_not_overruled_and_a_retry_gets_the_stored_decision(live):
     live.tell(login("e1", live.now - timedelta(days=3)))
     live.now += timedelta(days=1)

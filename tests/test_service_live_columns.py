@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
+from threading import Barrier
+from time import sleep
 
 import numpy as np
 import pandas as pd
@@ -15,12 +19,15 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from bandit.campaign_file import read_campaign
+from bandit.context import Context
 from bandit.profile.calibration import Calibration
 from bandit.profile.customer_models import NUMBERS, CustomerModels
 from bandit.profile.customer_value import CustomerValue
+from bandit.profile.events import Event
 from bandit.profile.judgement import Judgement
 from bandit.profile.models_spec import ModelsSpec
 from bandit.profile.next_purchase import NextPurchase
+from bandit.profile.number_names import OF_VALUE
 from bandit.profile.order_value import OrderValue
 from bandit.profile.outcome_model import OutcomeModel
 from bandit.profile.population import population_of
@@ -33,6 +40,10 @@ from bandit.profile.spec import ProfileSpec
 from bandit.profile.summing import sums_at
 from bandit.profile.survival import TimeModel
 from service.app import create_app
+from service.kept_models import KEPT, SEGMENTS, UNASKED, Kept
+from service.kept_models import MODELS as LOADED_MODELS
+from service.live_columns import live_columns
+from service.live_profile import LiveProfile, ReportedEvent
 from service.serving import Serving
 from service.store import Store
 from simulator.customer_histories import BEGIN, customer_histories
@@ -253,6 +264,126 @@ def test_sums_without_events_behind_them_leave_numbers_out(shop, cli, models):
     context = here.decided([someone])[someone]
     assert context["churn_risk"] is None
     assert context["engagement_score"] is not None
+
+
+def test_amounts_that_events_lack_are_those_of_the_campaign_file_live_and_in_the_table(shop, cli, models):
+    here = shop(dict.fromkeys(OF_VALUE, SHAPE), missing={"value": 0})
+    table = pd.read_parquet(here.folder / "events.parquet")
+    table.loc[table.index % 3 > 0, "value"] = np.nan
+    table.to_parquet(here.folder / "events.parquet")
+    (here.folder / "models.json").write_text(models.text())
+    here.load(cli, "--models", "models.json")
+    buyers = table.loc[table["type"] == "purchase", "customer_id"].unique()[:8].tolist()
+    agree(here.table, here.decided(buyers))
+
+
+@dataclass(frozen=True)
+class Live:
+    """Ann, who logged in once, and models that are kept of a campaign."""
+
+    store: Store
+    profile: LiveProfile
+
+    @classmethod
+    def of(cls, store, worlds):
+        context = dict.fromkeys(("churn_risk", "customer_value", "days_to_next_purchase", "active_events"), SHAPE)
+        profile = LiveProfile(store, store.open_log(worlds.campaign(context=context, profile={}), AT))
+        login = [ReportedEvent("e1", Event("ann", AT - timedelta(days=1), "login"))]
+        store.write(lambda connection: profile.record(connection, "ann", login, AT))
+        return cls(store, profile)
+
+    def keep(self, body):
+        kept = Kept(KEPT, body, MADE_AT)
+        self.store.write(lambda connection: self.profile.keep(connection, LOADED_MODELS, kept, AT))
+
+    def known(self):
+        return {
+            name for name, value in self.profile.completed("ann", Context({}), AT).values.items() if value is not None
+        }
+
+
+@pytest.fixture
+def live(tmp_path, worlds):
+    with Store(tmp_path / "m.db", salt=worlds.salt, secret=worlds.secret) as store:
+        yield Live.of(store, worlds)
+
+
+def changed(*path_and_value):
+    """Makes another body of one: something else stands where a path of names leads."""
+    *path, name, value = path_and_value
+
+    def change(body):
+        document = json.loads(body)
+        inner = document
+        for one in path:
+            inner = inner[one]
+        inner[name] = value
+        return json.dumps(document).encode()
+
+    return change
+
+
+DAMAGE = {
+    "no UTF-8": lambda _: b"\xff",
+    "no JSON": lambda body: body[:-9],
+    "deep JSON": lambda _: b"[" * 100_000,
+    "a list": lambda _: b"[]",
+    "a list of models": changed("models", []),
+    "a model that is null": changed("models", "churn", None),
+    "a text for a number": changed("models", "value", "process", "shape", "x"),
+    "a number in a text": changed("models", "value", "process", "rate", "-1.5"),
+    "nothing for a number": changed("models", "value", "orders", "between", None),
+    "no part": changed("models", "value", "process", None),
+    "a negative seed": changed("spec", "seed", -1),
+    "a broken seed": changed("spec", "seed", 0.5),
+    "a horizon of text": changed("spec", "value", "1"),
+    "a time without its zone": changed("made_at", "2020-01-01T00:00:00"),
+    "a curve of other length": changed("models", "next_purchase", "curves", "days", [1.0]),
+    "a calibration without knots": changed(
+        "models", "churn", "calibration", {"method": "isotonic", "knots": [], "heights": [0.5]}
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_damaged_models_leave_numbers_out_with_a_warning_and_the_service_starts(live, models, caplog, damage):
+    live.keep(models.text().encode())
+    assert live.known() == {"churn_risk", "customer_value", "days_to_next_purchase", "active_events"}
+    live.keep(damage(models.text().encode()))
+    with caplog.at_level(logging.WARNING, logger="manyarm"):
+        live.profile.prepare()
+    assert live.known() == {"active_events"}
+    assert ["Load it again" in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_damaged_segments_are_left_out_with_a_warning_as_well(worlds, caplog):
+    kept = {**UNASKED, SEGMENTS: Kept(KEPT, b'{"method":"\xff"}')}
+    with caplog.at_level(logging.WARNING, logger="manyarm"):
+        assert live_columns(worlds.campaign(profile={}), ProfileSpec(), kept).names == ()
+    assert "Load it again" in caplog.text
+
+
+def test_many_decisions_at_once_after_a_load_make_models_ready_once(live, models, monkeypatch):
+    made, everybody = [], Barrier(12)
+
+    def slowly(*args):
+        made.append(args)
+        sleep(0.1)
+        return live_columns(*args)
+
+    monkeypatch.setattr("service.live_profile.live_columns", slowly)
+    assert live.known() == {"active_events"}
+
+    def decide(_):
+        everybody.wait()
+        return "churn_risk" in live.known()
+
+    with ThreadPoolExecutor(12) as threads:
+        for n_loads in (1, 2):
+            live.keep(models.text().encode() + b" " * n_loads)
+            made.clear()
+            assert all(threads.map(decide, range(12)))
+            assert len(made) == 1
 
 
 def test_models_that_this_version_cannot_read_leave_numbers_out_and_say_so(shop, cli, models, caplog):

@@ -49,11 +49,21 @@ class Calibration:
     heights: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        needs = {"sigmoid": 2, "beta": 3, "isotonic": max(len(self.knots), 1)}
+        needs = {"sigmoid": 2, "beta": 3, "isotonic": len(self.knots) or -1}
         if len(self.heights) != needs.get(self.method):
             raise BrokenSnapshot(
                 f"a calibration {self.method!r} has {len(self.knots)} knots and {len(self.heights)} heights: need sigmoid with 2 "
                 "heights, beta with 3, or isotonic with one a knot. It is not as this version writes it; make the models anew."
+            )
+        # NaN is neither finite nor rising.
+        if self.method == "beta":
+            is_rising = min(self.heights[1:]) > 0.0
+        else:
+            is_rising = self.method == "sigmoid" or bool(np.all(np.diff(self.knots) > 0))
+        if not (is_rising and np.isfinite((*self.knots, *self.heights)).all()):
+            raise BrokenSnapshot(
+                f"a calibration {self.method!r} has knots or slopes that do not rise, or something that is no number: chances "
+                "would mean nothing. It is not as this version writes it; make the models anew."
             )
 
     def scores(self, raw: FloatArray) -> FloatArray:
@@ -217,9 +227,12 @@ def is_better(losses: FloatArray, others: FloatArray, margin: float) -> bool:
     """Whether losses are smaller than others of the same rows by more than so many standard errors.
 
     Args:
-        losses: shape (n,), each of another customer.
+        losses: shape (n,), one a row.
         others: shape (n,), of the same rows.
         margin: in standard errors of the mean difference.
+
+    Caution: standard errors are those of rows that say something each. Where customers have several rows they are too small, and
+    what is better by luck is found better more often.
 
     >>> is_better(np.array([0.1, 0.2, 0.1]), np.array([0.5, 0.7, 0.6]), 2.0)
     True

@@ -90,6 +90,8 @@ class CompiledValue:
     def numbers(self, born: int, at: int, purchases: Sequence[Purchase]) -> tuple[float, float, float]:
         """The value, and the lower and upper amount.
 
+        Beside a look at each purchase the work is bounded: futures count no more than `MOST_TICKED` purchases one by one.
+
         Args:
             born: time of the customer's first event, in microseconds since 1970.
             at: the time, later.

@@ -18,12 +18,15 @@ from scipy.special import betaincinv, gammaincinv
 from bandit.arrays import FloatArray
 from bandit.errors import BrokenSnapshot
 from bandit.profile.futures import Futures
-from bandit.profile.occurrences import DAY, Occurrences
+from bandit.profile.occurrences import Occurrences
 from bandit.profile.order_value import OrderValue, fit_order_value
 from bandit.profile.purchase_process import PurchaseProcess, Purchases, fit_process
+from bandit.profile.sums import microseconds
 
 CONFIDENCE: Final = 0.8
 """Share of customers whose spend lies within their interval."""
+MOST_TICKED: Final = 4000.0
+"""Expected purchases up to which possible futures count them one by one, so that no customer takes more than 20 megabytes."""
 _AT_ONCE: Final = 5000
 
 
@@ -55,7 +58,7 @@ def spending_at(purchases: Occurrences, born: pd.Series, at: datetime) -> Spendi
     here = born[born < at].sort_index()
     customers = pd.Index(here.index.astype(object))
     start = here.dt.as_unit("us").astype("int64").to_numpy()
-    end = (at - datetime(1970, 1, 1, tzinfo=at.tzinfo)) // (DAY / 86_400_000_000)
+    end = microseconds(at)
     places = customers.get_indexer(purchases.ids)[purchases.who]
     is_one = (places >= 0) & (purchases.times < end)
     who, times, amounts = places[is_one], purchases.times[is_one], purchases.values[is_one]
@@ -150,7 +153,7 @@ class CustomerValue:
         """What each customer spends in each future, shape (n_futures, n_customers)."""
         process, orders = self.process, self.orders
         rates = believed.rates / (process.rate + spending.seen.ages)
-        n = np.minimum(futures.purchases(rates * days), believed.until_left) * (
+        n = np.minimum(purchases_in(futures, rates * days), believed.until_left) * (
             futures.alive[:, None] < process.is_there(spending.seen)
         )
         spread = np.log1p((1.0 - orders.trust(spending.n_orders)) * orders.between / orders.mean**2) ** 0.5
@@ -165,6 +168,29 @@ class CustomerValue:
     def document(self) -> dict[str, Any]:
         """The model for JSON."""
         return {"process": asdict(self.process), "orders": asdict(self.orders), "usual": list(self.usual)}
+
+
+def purchases_in(futures: Futures, expected: FloatArray) -> FloatArray:
+    """Poisson counts with these means in each future, shape (n_futures, n_customers).
+
+    The clock ticks up to `MOST_TICKED`, so that the work is bounded however much somebody bought. How often it ticks later does
+    not hang on what it did before, and is a normal number of the same mean and variance, which every customer meets alike.
+
+    Args:
+        futures: to count in.
+        expected: shape (n_futures, n_customers).
+
+    >>> counts = purchases_in(Futures.drawn(0), np.full((256, 1), 1e6))
+    >>> bool(abs(counts.mean() - 1e6) < 300.0), bool(0.8e6 < counts.var() < 1.2e6)
+    (True, True)
+    """
+    ticked = np.minimum(expected, MOST_TICKED)
+    counts, later = futures.purchases(ticked).astype(np.float64), expected - ticked
+    if not later.any():
+        return counts
+    away = np.random.default_rng([futures.seed, 3]).normal(size=len(later))[:, None]
+    found: FloatArray = counts + np.rint(np.maximum(later + later**0.5 * away, 0.0))
+    return found
 
 
 def fit_customer_value(spending: Spending, days: float) -> CustomerValue:
@@ -192,12 +218,21 @@ def read_customer_value(document: Mapping[str, Any]) -> CustomerValue:
     """
     try:
         usual = [float(one) for one in document["usual"]]
-        process, orders = PurchaseProcess(**document["process"]), OrderValue(**document["orders"])
+        process, orders = PurchaseProcess(**_sizes(document["process"])), OrderValue(**_sizes(document["orders"]))
         return CustomerValue(process, orders, (usual[0], usual[1], usual[2]))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise BrokenSnapshot(
-            f"a model's file lacks {error}. It is not as it was written; make the models anew."
+            f"a model's file lacks {error}, or has something else there. It is not as it was written; make the models anew."
         ) from error
+
+
+def _sizes(document: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers of a part of the model, each of which is above 0."""
+    found = {name: float(one) for name, one in dict(document).items()}
+    wrong = [f"{name} {one:g}" for name, one in found.items() if not 0.0 < one < np.inf]
+    if wrong:
+        raise BrokenSnapshot(f"customer_value has {', '.join(wrong)}, need numbers above 0. Make the models anew.")
+    return found
 
 
 def _part(spending: Spending, part: slice) -> Spending:

@@ -47,8 +47,11 @@ class History:
 
     @cached_property
     def purchases(self) -> Occurrences:
-        """All purchases."""
-        return occurrences_of(self.events, self.types_of("purchase"))
+        """All purchases, with the amount of `[profile.missing]` where none is known."""
+        found, stand_in = occurrences_of(self.events, self.types_of("purchase")), self.profile.missing.value
+        if stand_in is None:
+            return found
+        return replace(found, values=np.where(np.isnan(found.values), stand_in, found.values))
 
     @cached_property
     def activity(self) -> Occurrences:
