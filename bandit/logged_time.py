@@ -96,6 +96,19 @@ def _clock(time: TimeContext) -> tuple[object, ...]:
     return time.home, time.zone, time.country, time.country_field, time.is_south
 
 
+def unlike(earlier: Campaign, campaign: Campaign) -> tuple[str, ...]:
+    """Made fields of a campaign that an earlier one has by the same name, and that mean something else in it.
+
+    Args:
+        earlier: made a log or a snapshot.
+        campaign: is to go on from it.
+    """
+    if campaign.time is None:
+        return ()
+    alike = held_alike(earlier.time, campaign.time)
+    return tuple(name for name in campaign.time.kinds if name in earlier.schema and name not in alike)
+
+
 def without_unlike(
     context: Mapping[str, ContextValue], earlier: Campaign, campaign: Campaign
 ) -> Mapping[str, ContextValue]:

@@ -22,7 +22,7 @@ from bandit.errors import BrokenSnapshot, InvalidContext, InvalidOutcome
 from bandit.fault import shown
 from bandit.features import FeatureSpace
 from bandit.learner import LearnerKind, TrainingRow
-from bandit.logged_time import filled_or_counted
+from bandit.logged_time import filled_or_counted, unlike
 from bandit.regression import MOST_KEPT_BACK, REGRESSION, checked_state
 from bandit.regression import task_of as regression_task
 from bandit.regression_state import RegressionState
@@ -86,6 +86,7 @@ def _refuse_what_differs(old: Campaign, before: Task, new: Campaign, after: Task
     places = {dimension.name: place for place, dimension in enumerate(old.dimensions)}
     moved = [d.name for place, d in enumerate(new.dimensions) if places.get(d.name, place) != place]
     replaced = [d.name for place, d in enumerate(new.dimensions) if d.name not in places and place < len(places)]
+    other = unlike(old, new)
     same_target = bool(before.worths) == bool(after.worths)
     differs = {
         "the outcome types differ": old.reward.types != new.reward.types,
@@ -95,6 +96,7 @@ def _refuse_what_differs(old: Campaign, before: Task, new: Campaign, after: Task
         "the worths of outcomes differ": same_target and not after.worths and old.reward.events != new.reward.events,
         "[wear_out] window differs": None not in {old.wear_out, new.wear_out} and old.wear_out != new.wear_out,
         f"dimensions stand elsewhere: {', '.join(moved + replaced)}": bool(moved + replaced),
+        f"[time] reads off another clock, or means something else by: {', '.join(other)}": bool(other),
     }
     found = [what for what, is_so in differs.items() if is_so]
     if found:

@@ -141,7 +141,7 @@ def _seen(case: Case, number: int) -> dict[str, bool]:
         log = store.open_log(declared, world.start)
         simulation = Simulation(world, store, log, STEP, going_wrong)
         sends = list(chain.from_iterable(simulation.run(case.n_sends)))
-        counted = provider_counts(sends, simulation.end_of(sends))
+        counted = provider_counts(sends, simulation.end)
         verified = verify_store(store, statistics=AuditSettings(), provider=counted)
         return _checks(verified) | _audits(verified) | _comparison(store, log)
 

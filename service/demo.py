@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +29,7 @@ from simulator.truth import Truth, value_of_choices
 CAMPAIGN, DATABASE, CHART, REPORT = "campaign.toml", "manyarm.db", "learning_curve.png", "report.txt"
 PROVIDER = "provider.csv"
 """What the provider counted; written where something goes wrong on purpose."""
+_DATABASE_FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
 
 WatchSends = Callable[[Iterator[list[Send]]], Iterator[list[Send]]]
 """Passes the steps through, so that a progress bar can watch them."""
@@ -66,6 +69,27 @@ class Demonstration:
         return (*failed, *(f"audit {audit.name}" for audit in found if audit.verdict is AuditVerdict.ALARM))
 
 
+@contextmanager
+def whole_or_nothing(demo: Demo, folder: Path) -> Iterator[None]:
+    """A folder for a demo's files; one that is not finished takes them away again, or they would be in its way the next time.
+
+    Args:
+        demo: whose files.
+        folder: made if it is not there.
+
+    Raises:
+        UnusableStore: if the folder holds a database already: its log would be mixed with another world's.
+    """
+    _refuse_used(folder, demo)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    files = [folder / name for name in (CAMPAIGN, *_DATABASE_FILES, CHART, PROVIDER, REPORT, *demo.files)]
+    with ExitStack() as undo:
+        undo.callback(_take_away, [path for path in files if not path.exists()], made)
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+        undo.pop_all()
+
+
 def demonstrate(
     demo: Demo,
     folder: Path,
@@ -80,20 +104,17 @@ def demonstrate(
 
     Args:
         demo: which.
-        folder: made if it is not there.
+        folder: as `whole_or_nothing` makes it.
         n_sends: of the whole campaign.
-        seed: the same one gives the same files.
+        seed: below 2**64; the same one gives the same report, the same chart and the same rows in the log.
         watch: sees the steps pass by.
         watch_rows: sees the rows pass by that are verified.
         faults: what goes wrong on purpose from the middle of the campaign on, as `faults_of` reads it.
 
     Raises:
         InvalidSettings: for a fault that is none.
-        UnusableStore: if the folder holds a database already: its log would be mixed with another world's.
     """
     going_wrong = faults_of(faults, seed=seed, since=faulty_from(demo))
-    folder.mkdir(parents=True, exist_ok=True)
-    _refuse_used(folder, demo)
     text = sample_text(demo.example)
     (folder / CAMPAIGN).write_text(text, encoding="utf-8")
     campaign = read_campaign(text)
@@ -105,7 +126,7 @@ def demonstrate(
         sends = [send for step in watch(simulation.run(n_sends)) for send in step]
         report = report_groups(store.decisions(log), campaign, by=demo.by)
         if faults:
-            counts = provider_counts(sends, simulation.end_of(sends), campaign)
+            counts = provider_counts(sends, simulation.end, campaign)
             write_counts(folder / PROVIDER, counts)
             verification = verify_store(store, watch=watch_rows, statistics=AuditSettings(), provider=counts)
         else:
@@ -134,6 +155,18 @@ def _refuse_used(folder: Path, demo: Demo) -> None:
             raise UnusableStore(
                 f"{there} is there already. Name another folder with --out, or move it; nothing was changed."
             )
+
+
+def _take_away(files: Sequence[Path], folders: Sequence[Path]) -> None:
+    """Files and whole folders of a demo, then the folders around them, the innermost first, if nothing else is there."""
+    for path in files:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _truth_of(played: Played) -> Truth:

@@ -92,9 +92,9 @@ def fitted_worlds(
     )
 
 
-def _terms(campaign: Campaign) -> tuple[Schema, TimeContext | None, list[tuple[str, tuple[str, ...]]]]:
-    """All that a fit to a log depends on of its campaign."""
-    return campaign.schema, campaign.time, [(d.name, d.ids) for d in campaign.dimensions]
+def _terms(campaign: Campaign) -> tuple[Schema, TimeContext | None, list[tuple[str, tuple[str, ...], str | None]]]:
+    """All that a fit to a log depends on of its campaign; what sends nothing is not fitted to."""
+    return campaign.schema, campaign.time, [(d.name, d.ids, d.silent) for d in campaign.dimensions]
 
 
 def without_effects(worlds: Worlds) -> Worlds | None:

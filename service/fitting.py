@@ -21,7 +21,7 @@ from service.evaluating import NO_CAMPAIGN
 from service.export_source import ExportSource
 from service.foreign_log import ForeignLog, kept_rows
 from service.log_source import ForeignSource, LogSource, StoreSource
-from service.log_times import moment_in
+from service.log_times import moment_in, require_times
 from service.outcome_worths import worths_behind
 from service.outcomes_table import iterate_matured
 from simulator.click_world import START
@@ -96,13 +96,16 @@ def fit_rows_of(source: LogSource) -> tuple[FitRows, Campaign]:
 
     Raises:
         InvalidSettings: if nobody declared the log's context.
-        UnusableLog: if there are too few rows, or all rewards are 0.
+        UnusableLog: if there are too few rows, or all rewards are 0; or, of an export, as `require_times`.
     """
     if isinstance(source, StoreSource):
         return _stored(source)
     if isinstance(source, ExportSource):
         if source.declared is None:
             raise InvalidSettings(NO_CAMPAIGN)
+        if source.declared.time:
+            # The world makes the time anew where customers live, whether the export holds it or not.
+            require_times(source.path, tuple(source.declared.time.kinds), source.declared)
         return _rewarded(replace(source, asks_who=True), source.declared)
     if isinstance(source, ForeignSource):
         return _rewarded(source, source.campaign)

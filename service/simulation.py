@@ -68,6 +68,7 @@ class Simulation:
     faults: Faults = field(default_factory=Faults)
     caps: SendCaps = field(default_factory=SendCaps)
     _memory: Memory = field(init=False, repr=False, default_factory=dict)
+    _ends: list[datetime] = field(init=False, repr=False, default_factory=list)
 
     def run(self, n_sends: int) -> Iterator[list[Send]]:
         """Decide, react, record and learn, step by step; yields the sends of each step.
@@ -86,15 +87,16 @@ class Simulation:
             end = max(end or now, self._closes(now, sends))
             yield sends
         if end is not None:
+            self._ends.append(end)
             self._deliver(waiting.due(end), end)
             trainer.step(end)
             rest = [event for event in waiting.due(None) if event.at <= end]
             self._deliver(rest, max([end, *(event.reported_at for event in rest)]))
 
-    def end_of(self, sends: Sequence[Send]) -> datetime:
-        """When the clock stops after these sends: a window after the end of their last step, or after the last message."""
-        start, last = sends[0].arrival.at, sends[-1].arrival.at
-        return self._closes(start + (int((last - start) / self.step) + 1) * self.step, sends)
+    @property
+    def end(self) -> datetime | None:
+        """When the clock stopped: a window after the end of the last step, or after the last message; None if nobody came yet."""
+        return self._ends[-1] if self._ends else None
 
     def _closes(self, end: datetime, sends: Sequence[Send]) -> datetime:
         """When the last window has closed of sends in steps that ended by then."""
@@ -153,7 +155,10 @@ class Simulation:
     def _send(self, arrival: Arrival, decision: Decision) -> Send:
         """What went out, and what the customer did."""
         decision_id = decision.decision_id
-        sent = self.faults.sent(decision_id, arrival.at, decision.choice, self.world.choices)
+        sent: Mapping[str, str] | None = decision.choice
+        # Silence needs no provider, so nothing goes wrong with it.
+        if not self.log.campaign.sends_nothing(decision.choice):
+            sent = self.faults.sent(decision_id, arrival.at, decision.choice, self.world.choices)
         if sent is None:
             return Send(arrival, decision, None)
         arrival = remembered(self.world, arrival, sent, self._memory)
@@ -172,17 +177,17 @@ class Simulation:
             record_outcome(connection, outcome, self.store.reward_of, now)
 
 
-def provider_counts(sends: Sequence[Send], until: datetime, campaign: Campaign | None = None) -> dict[str, int]:
+def provider_counts(sends: Sequence[Send], until: datetime | None, campaign: Campaign | None = None) -> dict[str, int]:
     """What the provider counts: messages that went out, to whom, by arm, and what people did, faults or not.
 
     Args:
         sends: in any order.
-        until: outcomes are counted up to then.
+        until: outcomes are counted up to then; none at no time.
         campaign: says which choices send nothing; None where every choice is a message.
     """
     gone = [send for send in sends if send.sent is not None and not (campaign and campaign.sends_nothing(send.sent))]
     arms = Counter(of_arm(name, arm) for send in gone for name, arm in (send.sent or {}).items())
-    happened = Counter(event.type for send in gone for event in send.events if event.at <= until)
+    happened = Counter(event.type for send in gone for event in send.events if until and event.at <= until)
     customers = len({send.arrival.customer_id for send in gone})
     return {MESSAGES: len(gone), CUSTOMERS: customers, **dict(sorted(happened.items())), **dict(sorted(arms.items()))}
 

@@ -20,7 +20,7 @@ from bandit.campaign import Campaign
 from bandit.errors import UnusableLog
 from simulator.click_world import ClickEffects
 from simulator.fit_evidence import Evidence, FittedType
-from simulator.fit_rows import FitRows
+from simulator.fit_rows import LEAST_ROWS, FitRows
 from simulator.fitted_response import FittedResponse
 from simulator.fitted_world import FittedWorld
 from simulator.logistic_ridge import Sends, fit_logistic
@@ -62,8 +62,8 @@ def fit_world(rows: FitRows, campaign: Campaign, *, seed: int, folds: int = 5) -
         folds: parts of the customers; what is said of each part comes from a fit to the others.
 
     Raises:
-        UnusableLog: if the campaign is not the log's, the log has fewer customers than folds or too few messages, or a row's
-            zone is none.
+        UnusableLog: if the campaign is not the log's, the log has fewer customers than folds, too few messages or all of them
+            to customers of one fold, or a row's zone is none.
         InvalidContext: if a context does not fit the campaign's schema.
 
     Caution: what moved both the choice and the outcome and is not in the context is taken for an effect of the arm. Fit to
@@ -74,12 +74,27 @@ def fit_world(rows: FitRows, campaign: Campaign, *, seed: int, folds: int = 5) -
     fold_of = folds_of(rows.customers, folds, seed)
     # Nobody reacts to what was not sent, which is known; it would only take something off the rates of messages.
     messages = Silence(campaign, rows.choices).messages(rows.picks)
+    _require_messages(len(rows), fold_of[messages])
     sent = rows.only(messages)
     context = ContextTerms.of(campaign.schema, rows.contexts)
     terms = ResponseTerms(context.size, rows.choices.shape)
     fits = _fits(sent, terms, terms.design(context.matrix(sent.contexts), sent.picks), (fold_of[messages], folds), seed)
     bare = FittedResponse(context, terms.shape, (), rows.worths, rows.exclusive)
     return _world(rows, messages, campaign, seed, fits, bare, fold_of)
+
+
+def _require_messages(n_rows: int, fold_of: IntArray) -> None:
+    if len(fold_of) < LEAST_ROWS:
+        raise UnusableLog(
+            f"{len(fold_of)} of {n_rows} rows sent a message, the others chose to send nothing; need at least {LEAST_ROWS} "
+            "messages (and some thousands to tell customers apart): only they say what an arm does. Wait for more, or rehearse "
+            "in a made-up world."
+        )
+    if (fold_of == fold_of[0]).all():
+        raise UnusableLog(
+            f"all {len(fold_of)} messages went to customers of one fold, so that nothing could be said of them by a fit to "
+            "others: too few customers got any. Wait until more have, or rehearse in a made-up world."
+        )
 
 
 def _fits(

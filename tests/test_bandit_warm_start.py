@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 import numpy as np
 import pytest
 
-from bandit import Context
+from bandit import Context, LoggedDecision, Matured
 from bandit.errors import BrokenSnapshot, InvalidOutcome
 from bandit.training import training_row
 from bandit.warm_start import HistoricalSend, carry_over, learn_log
@@ -111,6 +113,63 @@ def test_what_would_mean_something_else_is_refused_by_name(worlds, carried, chan
     )
     with pytest.raises(BrokenSnapshot, match=f"(?s)cannot be carried over.*({found}).*--from-log"):
         carry_over(before, snapshot, other, worlds.kind(other))
+
+
+@pytest.fixture(scope="module")
+def timed(worlds):
+    """Makes a campaign that knows the time, on a clock and with fields to be named."""
+
+    def made(zone="UTC", context=CONTEXT, begins=date(2026, 11, 20), **fields):
+        return worlds.campaign(
+            campaign={"id": "contest", "timezone": zone},
+            time={"begins": begins, "ends": date(2026, 12, 20), "fields": {"left": "days_until_end"} | fields},
+            context=context,
+            dimension=[worlds.dimension("subject", *CALM, *LOUD)],
+            reward=CLICKS,
+        )
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def on_the_clock(worlds, timed):
+    before = timed(block="hour_block", weekday="weekday")
+    engine, rows = worlds.engine(before), []
+    for i in range(400):
+        at = worlds.noon + timedelta(hours=i)
+        made = engine.decide(f"c{i}", Context.of(level=("low", "high")[i % 2]), decision_id=f"d{i}", at=at)
+        rows.append(Matured(i + 1, LoggedDecision.of(made, i + 1), frozenset(["click"] * (i % 3 == 0))))
+    return before, worlds.train(before, rows)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"zone": "Asia/Tokyo", "block": "hour_block", "weekday": "weekday"}, "block, weekday"),
+        ({"block": "season"}, "block"),
+        ({"level": "phase", "context": None}, "level"),
+    ],
+)
+def test_what_was_learned_of_one_clock_is_not_carried_to_another(worlds, timed, on_the_clock, changes, named):
+    before, snapshot = on_the_clock
+    after = timed(**changes)
+    with pytest.raises(BrokenSnapshot, match=rf"(?s)another clock, or means something else by: {named}\..*--from-log"):
+        carry_over(before, snapshot, after, worlds.kind(after))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"block": "hour_block", "weekday": "weekday", "season": "season"},
+        # The days of a campaign are its own; what counts them means the same on every clock.
+        {"zone": "Asia/Tokyo", "begins": date(2026, 12, 1)},
+    ],
+)
+def test_fields_of_the_time_that_mean_the_same_are_carried_over(worlds, timed, on_the_clock, changes):
+    before, snapshot = on_the_clock
+    after = timed(**changes)
+    moved = carry_over(before, snapshot, after, worlds.kind(after))
+    assert (moved.watermark, moved.campaign_hash) == (0, after.content_hash)
 
 
 def test_a_snapshot_is_never_carried_into_a_campaign_with_another_learner(worlds, carried):

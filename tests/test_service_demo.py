@@ -7,6 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from bandit.errors import UnusableStore
 from service.cli import main
 from service.commands.demo import USUAL
 from service.demos.registry import DEMOS
@@ -73,3 +74,30 @@ def test_a_campaign_file_of_ones_own_is_never_overwritten(tmp_path):
     (tmp_path / "campaign.toml").write_text("mine")
     demo(tmp_path, "--sends", "100")
     assert (tmp_path / "campaign.toml").read_text() == "mine"
+
+
+@pytest.mark.parametrize("example", list(DEMOS))
+def test_a_demo_that_cannot_be_finished_leaves_nothing_and_no_file_of_ones_own_is_touched(
+    example, tmp_path, monkeypatch
+):
+    def full(*_, **__):
+        raise UnusableStore("the disk is full")
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    early, late = "service.demo.Simulation", "service.commands.demo._text"
+    for step, folder in ((early, tmp_path / "new" / "out"), (late, tmp_path / "mine")):
+        with monkeypatch.context() as patch:
+            patch.setattr(step, full)
+            failed = demo(folder, "--example", example, "--sends", "100", "--days", "1")
+        assert (failed.exit_code, "the disk is full" in failed.stderr) == (2, True)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["mine", "mine/notes.txt"]
+
+
+def test_a_seed_of_more_than_64_bits_is_refused_and_the_largest_is_not(tmp_path):
+    refused = demo(tmp_path / "out", "--seed", str(2**64))
+    assert refused.exit_code == 2
+    assert "is not in the range" in refused.stderr
+    assert not (tmp_path / "out").exists()
+    asked = ("--sends", "100", "--days", "1", "--seed", str(2**64 - 1))
+    assert demo(tmp_path / "out", *asked).exit_code == 0

@@ -62,7 +62,7 @@ class Run:
                 world, store, store.open_log(campaign, world.start), timedelta(days=9), faults_of(faults)
             )
             self.sends = list(chain.from_iterable(simulation.run(N_SENDS)))
-        self.counted = provider_counts(self.sends, simulation.end_of(self.sends))
+        self.counted = provider_counts(self.sends, simulation.end)
 
     def verify(self):
         """Failures in words by check, and what the audits say by name."""

@@ -12,6 +12,7 @@ from bandit.errors import UnusableLog
 from service.fit_adopted import adopted
 from service.fit_asked import FittedWorlds, fit_source, fitted_worlds, without_effects
 from service.fitted_report import caution_of
+from service.fitting import fit_rows_of
 from service.foreign_log import ColumnMap
 from simulator.fit_rows import FitRows
 from simulator.fitting import fit_world
@@ -102,6 +103,20 @@ def test_without_effects_the_logs_customers_come_at_the_logs_rate(log):
 def test_a_plan_with_other_arms_is_refused(log, change, said):
     with pytest.raises(UnusableLog, match=said):
         fitted(log, read_campaign(PLANNED.replace(*change, 1)))
+
+
+def test_a_plan_that_no_longer_sends_an_arm_is_fitted_anew_and_so_is_one_that_does(log):
+    """In the log a is a message; in a plan in which it is none, the others are fitted without its rows."""
+    quiet = read_campaign(PLANNED.replace('id = "a"', 'id = "a"\nno_send = true'))
+    _, found = fitted(log, quiet)
+    with fit_source(log, COLUMNS, quiet) as source:
+        rows, played = adopted(fit_rows_of(source)[0], quiet)
+    anew = fit_world(rows, played, seed=0)
+    contexts = [{"level": "x", "age": None}, {"level": "y", "age": None}]
+    assert found.world.expected_rewards(contexts).tolist() == anew.expected_rewards(contexts).tolist()
+    assert set(found.world.expected_rewards(contexts)[:, 1]) == {0.0}
+    as_logged = fitted(log, read_campaign(PLANNED))[1].world
+    assert (as_logged.expected_rewards(contexts)[:, [0, 2]] != anew.expected_rewards(contexts)[:, [0, 2]]).all()
 
 
 def test_other_worths_need_no_other_fit():

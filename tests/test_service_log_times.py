@@ -220,6 +220,23 @@ def test_a_personal_zone_that_was_not_exported_is_asked_for(folder, worlds, tmp_
         started(folder, tmp_path, campaign_of(worlds, time=TIME, context={"zone": zone}), worlds, str(path))
 
 
+@pytest.mark.parametrize("held", [{}, {"weekday": "mon", "block": "night", "left": "3.0"}])
+def test_no_world_is_fitted_on_the_clock_of_another_place(folder, worlds, tmp_path, held):
+    """A world makes the time anew of its rows, held or not."""
+    zone = {"kind": "categorical", "values": [MADRID, MEXICO], "personal": True}
+    timed = campaign_of(worlds, time=TIME, context={"zone": zone})
+    added = {f"context.{name}": cell for name, cell in held.items()}
+    rows = [row | added for row in read(folder / "log.csv")]
+    for row in rows:
+        del row["context.zone"]
+    path = write(tmp_path / "log.csv", rows)
+    with (
+        pytest.raises(UnusableLog, match=r"'context\.zone', which says where customers live: weekday, .*--personal"),
+        fit_source(path, None, timed) as source,
+    ):
+        fitted_worlds(source, "log.csv", 0, timed)
+
+
 def test_what_an_export_holds_stays_as_it_was_logged(folder, worlds, timed, as_decided, tmp_path):
     """A field that was made at the decision, or changed since, is what the row was decided from."""
     rows = [{**row, "context.weekday": WEEKDAYS[i % 7]} for i, row in enumerate(read(folder / "log.csv"))]

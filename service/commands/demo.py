@@ -14,7 +14,7 @@ from bandit.log import LoggedDecision
 from service.commands.options import answer, json_option, progress
 from service.commands.verify import document_of
 from service.commands.verify import text_of as verification_text
-from service.demo import CAMPAIGN, CHART, DATABASE, PROVIDER, REPORT, Demonstration, demonstrate
+from service.demo import CAMPAIGN, CHART, DATABASE, PROVIDER, REPORT, Demonstration, demonstrate, whole_or_nothing
 from service.demos.demo import faulty_from
 from service.demos.registry import DEMOS
 from service.group_report import text_of
@@ -30,7 +30,7 @@ _USUAL_SENDS = ", ".join(f"{demo.usual_sends:,} of {demo.example}" for demo in D
 @click.option("--sends", type=click.IntRange(min=100), help=f"Of the whole campaign; usual are {_USUAL_SENDS}.")
 @click.option("--days", type=click.IntRange(1, 365), help="Length of the campaign; usual are 28.")
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The same seed, the same output."
+    "--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True, help="The same seed, the same output."
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("demo-out"), show_default=True)
 @click.option(
@@ -70,9 +70,10 @@ def demo(
         with progress(rows, "verifying every row", n_sends) as bar:
             yield from bar
 
-    made = demonstrate(asked, out, n_sends=n_sends, seed=seed, watch=watch, watch_rows=watch_rows, faults=faults)
-    text = _text(made)
-    (out / REPORT).write_text(text + "\n", encoding="utf-8")
+    with whole_or_nothing(asked, out):
+        made = demonstrate(asked, out, n_sends=n_sends, seed=seed, watch=watch, watch_rows=watch_rows, faults=faults)
+        text = _text(made)
+        (out / REPORT).write_text(text + "\n", encoding="utf-8")
     answer(_document(made), text, as_json=as_json)
     ctx.exit(0 if made.verification.passed or faults else 1)
 
