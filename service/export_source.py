@@ -202,6 +202,7 @@ class ExportSource:
         pmfs = tuple(lists_in(table[f"pmf.{name}"], len(arms), name) for name, arms in pairs)
         excluded = excluded_in_each(table[EXCLUDED].to_pylist(), layout) if self.says_excluded else None
         picks = [positions_in(table[f"arm.{name}"], name, arms) for name, arms in pairs]
+        is_random = pc.equal(table["group"], Group.RANDOM.value).to_numpy()
         batch = LogBatch(
             layout,
             np.arange(number + 1, number + 1 + table.num_rows),
@@ -211,14 +212,14 @@ class ExportSource:
             pmfs,
             self._context(table, number),
             {name: table[name].to_numpy() for name in self.targets},
-            are_product(pmfs, pc.equal(table["group"], Group.RANDOM.value).to_numpy()),
+            are_product(pmfs, is_random),
             sends=_sends(table) if self.asks_who else None,
             excluded=excluded,
             recent_sends=counts_in(table[RECENT_SENDS].to_pylist()) if self.says_recent else None,
         )
         batch = with_worths(batch, self.declared) if self.declared else batch
         is_control = pc.equal(table["group"], Group.CONTROL.value).to_numpy()
-        return with_offered(batch, is_control, self.declared)
+        return with_offered(batch, is_control, is_random, self.declared)
 
     def _context(self, table: pa.Table, number: int) -> dict[str, Sequence[ContextValue]]:
         """A column for each name, and for each field that is made of the rows' times."""

@@ -194,6 +194,7 @@ def batch_of(block: Sequence[LoggedDecision], campaign: Campaign, number: int) -
     """Matured rows of our log as columns; `number` rows stood before them."""
     dimensions = campaign.dimensions
     pmfs = tuple(np.array([row.pmfs[d] for row in block]) for d in range(len(dimensions)))
+    is_random = np.array([row.group == Group.RANDOM for row in block], dtype=np.bool_)
     batch = LogBatch(
         layout_of(campaign),
         np.arange(number + 1, number + 1 + len(block)),
@@ -202,14 +203,14 @@ def batch_of(block: Sequence[LoggedDecision], campaign: Campaign, number: int) -
         np.array([row.propensities for row in block]),
         pmfs,
         {f.name: [row.context.get(f.name) for row in block] for f in campaign.schema.fields},
-        is_product=are_product(pmfs, np.array([row.group == Group.RANDOM for row in block])),
+        is_product=are_product(pmfs, is_random),
         exposures=[row.exposures for row in block],
         deciders=["" if row.fallback or row.group == Group.RANDOM else row.snapshot or "" for row in block],
         excluded=[row.excluded for row in block],
         recent_sends=[row.recent_sends for row in block],
     )
     is_control = np.array([row.group == Group.CONTROL for row in block], dtype=np.bool_)
-    return with_offered(with_worths(batch, campaign), is_control, campaign)
+    return with_offered(with_worths(batch, campaign), is_control, is_random, campaign)
 
 
 def left_out(group: str, state: str, reward: float | None, groups: frozenset[str]) -> str:

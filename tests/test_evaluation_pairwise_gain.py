@@ -37,6 +37,9 @@ class Known:
         self.asked[level] += 1
         return self.tables[level]
 
+    def pmf_under(self, ties, encoded, *, is_blind):
+        return self.tables[encoded.values["level"]]
+
 
 @pytest.fixture
 def campaign(worlds):

@@ -222,8 +222,11 @@ def test_a_target_is_weighed_alike_in_an_export_and_in_the_database_where_arms_l
         assert cli.ask(folder / name, *asked, code=1) == expected
 
 
-def test_an_export_without_a_field_that_rules_ask_for_takes_no_arm_for_a_dead_end(exported):
+def test_an_export_without_a_field_that_rules_ask_for_has_the_dead_ends_that_pmfs_say(exported):
     folder, campaign = exported
+    with Store(folder / "manyarm.db") as store:
+        groups = [row.group for row in store.decisions(store.logs()[0])]
+    expected = [[True, group == "control" or i % 2 == 1] for i, group in enumerate(groups)]
     for name in FILES:
         source = ExportSource.read(folder / name, EVERYBODY, campaign, ())
-        assert offered_channels(replace(source, names=("days",))) == [[True, True]] * 80
+        assert offered_channels(replace(source, names=("days",))) == expected

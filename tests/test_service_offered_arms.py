@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from bandit.context import Context
@@ -118,13 +119,80 @@ def test_rows_of_every_group_offer_what_the_rules_left_in_the_database_and_in_ex
         assert offered(source) == offered(source.without_context()) == expected
 
 
-def test_a_row_that_no_rules_can_have_left_keeps_what_it_says_itself(logged):
+def lacking(folder, *columns):
+    """The export without some of its columns, as earlier versions and tidy people write it."""
+    path = folder / f"without-{'-'.join(columns)}.parquet"
+    pq.write_table(pq.read_table(folder / "log.parquet").drop_columns(list(columns)), path)
+    return path
+
+
+@pytest.mark.parametrize("columns", [("excluded",), ("context.level",), ("context.days", "excluded")])
+@pytest.mark.parametrize("group", ["random", "learner"])
+def test_rows_whose_pmf_says_what_was_left_offer_that_whatever_the_export_lacks(logged, group, columns):
     folder, campaign = logged
-    rows = [replace(row, state="matured", reward=0.0) for row in rows_in(folder) if row.group == "control"]
-    wrong = replace(rows[0], context={"level": "new", "days": None}, excluded=(Excluded(1, 0),), arms=("bold", "now"),
+    rows = [row for row in rows_in(folder) if row.group == group]
+    found = offered(ExportSource.read(lacking(folder, *columns), frozenset({group}), campaign, ()))
+    given = [[[p > 0.0 for p in pmf] for pmf in row.pmfs] for row in rows]
+    assert rows
+    if group == "random" or campaign.policy.floor:
+        assert found == given == [left_by_rules(row, campaign) for row in rows]
+        return
+    asked = rows if "excluded" not in columns else [replace(row, excluded=()) for row in rows]
+    if columns == ("excluded",):
+        assert found == [merged(left_by_rules(row, campaign), own) for row, own in zip(asked, given, strict=True)]
+    else:
+        assert found == [merged(without_rules(row, campaign), own) for row, own in zip(asked, given, strict=True)]
+
+
+def without_rules(row, campaign):
+    """Arms that have no rules and that nobody excluded."""
+    return [
+        [not (arm.when or arm.requires) and Excluded(d, k) not in row.excluded for k, arm in enumerate(dimension.arms)]
+        for d, dimension in enumerate(campaign.dimensions)
+    ]
+
+
+def merged(first, second):
+    """Arms of either."""
+    return [[a or b for a, b in zip(*masks, strict=True)] for masks in zip(first, second, strict=True)]
+
+
+@pytest.mark.parametrize("group", ["control", "learner"])
+def test_a_row_that_no_rules_can_have_left_keeps_what_it_says_itself_and_changes_no_other(logged, group):
+    folder, campaign = logged
+    rows = [replace(row, state="matured", reward=0.0) for row in rows_in(folder)]
+    (first, *_) = [row for row in rows if row.group == group]
+    wrong = replace(first, context={"level": "new", "days": None}, excluded=(Excluded(1, 0),), arms=("bold", "now"),
                     pmfs=((0.0, 0.0, 1.0), (0.0, 1.0, 0.0, 0.0)))  # fmt: skip
-    batch = batch_of([wrong, *rows[1:]], campaign, 0)
-    assert batch.eligible(1)[0].tolist() == [False, True, True, True]
+    batch = batch_of([wrong, *rows], campaign, 0)
+    own = [False, True, True, True] if group == "control" else [False, True, False, False]
+    assert batch.eligible(1)[0].tolist() == own
+    for d in range(2):
+        assert batch.eligible(d)[1:].tolist() == [left_by_rules(row, campaign)[d] for row in rows]
+
+
+def test_what_callers_excluded_stays_out_with_a_floor_although_the_export_no_longer_says_it(cli, worlds, tmp_path):
+    campaign = worlds.campaign(
+        groups={"random": 0.5},
+        policy={"name": "epsilon-greedy", "epsilon": 0.1, "floor": 0.1},
+        dimension=[worlds.dimension("subject", "a", "b", "c")],
+    )
+    (tmp_path / "campaign.toml").write_text(campaign.toml, encoding="utf-8")
+    with Store(tmp_path / "manyarm.db", salt=worlds.salt, secret=worlds.secret) as store:
+        log, engine = store.open_log(campaign, worlds.noon), worlds.engine(campaign)
+        made = [
+            engine.decide(
+                f"c{i}", Context({}), decision_id=f"d{i}", at=worlds.noon, exclude={"subject": ["b"]} if i % 2 else None
+            )
+            for i in range(400)
+        ]
+        store.add_decisions([store.row_of(decision, log) for decision in made])
+        store.write(lambda c: mature(c, log.log_id, campaign, worlds.noon + timedelta(days=4)))
+    file = ("--campaign", tmp_path / "campaign.toml")
+    cli.run("export", "--out", tmp_path / "log.parquet", "--db", tmp_path / "manyarm.db", *file)
+    asked = (lacking(tmp_path, "excluded"), "--target", "uniform")
+    alone, declared = cli.ask(*asked), cli.ask(*asked, *file)
+    assert [one["mean_weight"] for one in (alone, declared)] == pytest.approx([1.0, 1.0])
 
 
 def test_an_export_without_a_field_that_rules_ask_for_offers_a_control_row_every_arm_of_that_dimension(logged):
@@ -138,14 +206,17 @@ def test_an_export_without_a_field_that_rules_ask_for_offers_a_control_row_every
                 assert batch.eligible(d)[at].tolist() == [Excluded(d, arm) not in excluded for arm in range(size)]
 
 
-def test_without_control_rows_a_campaign_with_a_floor_reads_no_context_to_know_what_could_have_been_sent(logged):
+def test_context_is_read_only_where_a_pmf_does_not_say_what_could_have_been_sent(logged):
     folder, campaign = logged
-    source = ExportSource.read(folder / "log.parquet", frozenset({"learner", "random"}), campaign, ())
-    # The cta asks for the subject, so a subject may lead nowhere, and what says so is read.
-    assert set(source.without_context().names) == {"level", "days"}
-    free = replace(campaign, dimensions=campaign.dimensions[:1])
-    alone = replace(source, declared=free).without_context().names
-    assert alone == (() if campaign.policy.floor else ("level", "days"))
+
+    def read(*groups):
+        source = ExportSource.read(folder / "log.parquet", frozenset(groups), campaign, ())
+        return set(source.without_context().names)
+
+    everything = {"level", "days"}
+    assert read("random") == set()
+    assert read("learner", "random") == (set() if campaign.policy.floor else everything)
+    assert read("control") == read("control", "learner", "random") == everything
 
 
 def test_a_target_that_control_could_not_send_is_spread_over_what_it_could(logged):

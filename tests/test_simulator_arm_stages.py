@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bandit import read_campaign
 from bandit.eligibility import Eligibility
+from service.sample import sample_text
 from simulator.arm_stages import with_fewer_arms
 from simulator.random_policy import RandomPolicy
+from simulator.scenarios import SCENARIOS
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +68,56 @@ def quiet(worlds):
         dimension=[worlds.dimension("subject", "a", "b", "c", "d", nothing), worlds.dimension("send_slot", *hours)],
         send_slots={"within": "7d"},
     )
+
+
+@pytest.fixture(scope="module")
+def may_end(worlds):
+    """Whatever is sent later asks for a message of the subject, and `deep` for two of them."""
+    nothing = {"id": "none", "no_send": True}
+    vip, deep = {"id": "vip", "when": {"level": ["high"]}}, {"id": "deep", "requires": {"subject": ["b", "d"]}}
+    return worlds.campaign(
+        dimension=[
+            worlds.dimension("subject", *"abcdef", nothing),
+            worlds.dimension("cta", "x", vip, "y", deep),
+            worlds.dimension("tail", "u", "v", "w"),
+        ]
+    )
+
+
+def sent(dimension):
+    """The arms that are messages."""
+    return {arm.id for arm in dimension.arms if not arm.no_send}
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=60, deadline=None)
+def test_that_an_arm_wants_a_message_before_it_keeps_no_message_and_is_no_rule_of_its_own(may_end, seed):
+    subject, cta, tail = with_fewer_arms(may_end, seed).dimensions
+    assert len(sent(subject)) == 4
+    assert {"b", "d", "none"} <= set(subject.ids)  # `deep` asks for these, and may arrive again
+    assert {"x", "y"} < sent(cta)
+    assert len(sent(cta)) == len(sent(tail)) + 1 == 3
+    for before, dimension in ((subject, cta), (cta, tail)):
+        wanted = {arm.id: arm.requires[before.name] for arm in dimension.arms}
+        deep = {"deep": {"b", "d"}} if "deep" in wanted else {}
+        everybody = dict.fromkeys(sent(dimension), sent(before))
+        assert wanted == everybody | {dimension.silent: {before.silent}} | deep
+
+
+def test_every_arm_that_nothing_holds_goes_with_some_seed_in_a_campaign_that_may_end(may_end):
+    fewer = [with_fewer_arms(may_end, seed) for seed in range(60)]
+    gone = [set.union(*(set(before.ids) - set(one.dimensions[d].ids) for one in fewer))
+            for d, before in enumerate(may_end.dimensions)]  # fmt: skip
+    assert gone == [set("acef"), {"vip", "deep"}, set("uvw")]
+
+
+@pytest.mark.parametrize("name", ["new-arms", "retired-arms"])
+def test_arms_of_a_campaign_that_may_stay_silent_arrive_and_are_retired(name):
+    campaign = read_campaign(sample_text("winback-es"))
+    for seed in range(5):
+        first, second = SCENARIOS[name].stages(campaign, seed, 200)
+        fewer = first.campaign if name == "new-arms" else second.campaign
+        assert [len(sent(one)) for one in fewer.dimensions] == [4, 2, 3, 4]
+        assert [one.silent for one in fewer.dimensions] == [one.silent for one in campaign.dimensions]
+        contexts = [stage.world.customers.contexts[0] for stage in (first, second)]
+        assert RandomPolicy(fewer).pmf(contexts).sum() == pytest.approx(2.0)
