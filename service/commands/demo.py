@@ -1,4 +1,4 @@
-"""`manyarm demo`: a whole campaign in a minute."""
+"""`manyarm demo`: a whole campaign in a few minutes."""
 
 from __future__ import annotations
 
