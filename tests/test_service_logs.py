@@ -108,7 +108,8 @@ def test_a_request_is_one_line_with_its_decision_its_route_and_nobody_s_name(wri
     ]
     assert found[0]["route"] == "/v1/decisions"
     assert all(line["milliseconds"] >= 0 for line in found)
-    text = "".join(lines())
+    # A second or a duration may well have the same digits.
+    text = json.dumps([{name: line[name] for name in line.keys() - {"time", "milliseconds"}} for line in found])
     assert not any(word in text for word in ("ann", "bob", "high", "3.25", "hush"))
 
 
