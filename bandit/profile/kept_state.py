@@ -11,30 +11,12 @@ from typing import Any
 
 import msgspec
 
-from bandit.errors import UnusableEvents
 from bandit.profile.events import Event
 from bandit.profile.spec import ProfileSpec
-from bandit.profile.state import State, state_after_all
+from bandit.profile.state import Kept, State, readable, state_after_all
 from bandit.profile.sums import day_of, microseconds
 
-
-class _Unread(msgspec.Struct, forbid_unknown_fields=True):
-    """A state whose days were not read yet."""
-
-    made_by: str
-    n_events: int
-    latest: int
-    first: dict[str, int]
-    last: dict[str, int]
-    days: dict[int, msgspec.Raw]
-    tastes: dict[int, msgspec.Raw]
-    cells: dict[int, msgspec.Raw]
-    referrals: int
-    months: dict[int, int]
-    sessions: tuple[tuple[int, int], ...]
-
-
-_decoder = msgspec.json.Decoder(_Unread)
+_decoder = msgspec.json.Decoder(Kept[msgspec.Raw, msgspec.Raw])
 _by_name = msgspec.json.Decoder(dict[str, int])
 _by_place = msgspec.json.Decoder(dict[int, int])
 
@@ -62,17 +44,13 @@ def kept_after_all(kept: bytes | None, events: Iterable[Event], spec: ProfileSpe
 
 def _opened(kept: bytes, days: set[int]) -> State:
     """A state in which these days alone were read; those that were not are no mappings, and are only passed on."""
-    try:
+    with readable():
         unread = _decoder.decode(kept)
         read = {
             "days": _read(unread.days, days, _by_name),
             "tastes": _read(unread.tastes, days, _by_name),
             "cells": _read(unread.cells, days, _by_place),
         }
-    except msgspec.DecodeError as error:
-        raise UnusableEvents(
-            f"the kept sums of a customer cannot be read ({error}). Make them again from the events."
-        ) from error
     return State(**{**msgspec.structs.asdict(unread), **read})
 
 

@@ -7,9 +7,10 @@ counts for ever. `bandit.profile.summing` makes the same sums from a table, in c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -22,6 +23,8 @@ from bandit.profile.sums import DAY_SECONDS, NEVER, PREFERENCES, day_of, microse
 
 _SECOND, _MINUTE = 1_000_000, 60
 Name = TypeVar("Name", str, int)
+Counts = TypeVar("Counts")
+Cells = TypeVar("Cells")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +72,43 @@ class State:
         Raises:
             UnusableEvents: if it is none.
         """
-        try:
-            read = msgspec.json.decode(data, type=_Kept)
-        except msgspec.DecodeError as error:
-            raise UnusableEvents(
-                f"the kept sums of a customer cannot be read ({error}). Make them again from the events."
-            ) from error
+        with readable():
+            read = _decoder.decode(data)
         return cls(**msgspec.structs.asdict(read))
 
 
-class _Kept(msgspec.Struct, forbid_unknown_fields=True):
-    """A state as its JSON is read."""
+class Kept(msgspec.Struct, Generic[Counts, Cells], forbid_unknown_fields=True):
+    """A state as its JSON is read, with days as mappings, or passed on unread."""
 
     made_by: str
     n_events: int
     latest: int
     first: dict[str, int]
     last: dict[str, int]
-    days: dict[int, dict[str, int]]
-    tastes: dict[int, dict[str, int]]
-    cells: dict[int, dict[int, int]]
+    days: dict[int, Counts]
+    tastes: dict[int, Counts]
+    cells: dict[int, Cells]
     referrals: int
     months: dict[int, int]
     sessions: tuple[tuple[int, int], ...]
+
+
+_decoder = msgspec.json.Decoder(Kept[dict[str, int], dict[int, int]])
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Says of kept sums that cannot be read what to do.
+
+    Raises:
+        UnusableEvents: instead of what the decoder says.
+    """
+    try:
+        yield
+    except msgspec.DecodeError as error:
+        raise UnusableEvents(
+            f"the kept sums of a customer cannot be read ({error}). Make them again from the events."
+        ) from error
 
 
 def state_after(state: State | None, event: Event, spec: ProfileSpec) -> State:
