@@ -138,6 +138,11 @@ class Campaign:
         asking = (quiet_hours, self.send_slots, self.time)
         return tuple(dict.fromkeys(one.zone for one in asking if one and one.zone))
 
+    @property
+    def clock(self) -> str:
+        """The first of these, by which a customer's hours go; empty where all live in the campaign's own zone."""
+        return next(iter(self.zone_fields), "")
+
     def given(self, context: Context) -> Mapping[str, ContextValue]:
         """The declared fields as used, for whoever asks when no time is known yet.
 

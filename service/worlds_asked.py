@@ -66,8 +66,9 @@ class ScenarioWorlds:
         if not self.rows:
             return None
         rows = [campaign.given_of(row) for row in self.rows]
-        declared, clock = campaign.declared, next(iter(campaign.zone_fields), "")
-        return customers_of_rows(declared, rows, seed, ids=self.ids or None, zone=campaign.timezone, clock=clock)
+        return customers_of_rows(
+            campaign.declared, rows, seed, ids=self.ids or None, zone=campaign.timezone, clock=campaign.clock
+        )
 
 
 def rates_in(text: str) -> dict[str, float]:

@@ -105,8 +105,9 @@ class Scenario:
 
     def _drawn_customers(self, campaign: Campaign, seed: int, n_sends: int) -> Customers:
         n = max(1, round(n_sends / self.sends_per_customer))
-        clock = next(iter(campaign.zone_fields), "")
-        return drawn_customers(campaign.declared, seed, n, zone=campaign.timezone, zones=self.zones, clock=clock)
+        return drawn_customers(
+            campaign.declared, seed, n, zone=campaign.timezone, zones=self.zones, clock=campaign.clock
+        )
 
 
 _RARE: Final = MappingProxyType(

@@ -34,11 +34,10 @@ def sent_messages(played: Played, world: CampaignWorld) -> Sequence[SentMessage]
         world: its world.
     """
     campaign = played.campaign
-    field = next(iter(campaign.zone_fields), "")
     found = []
     for send in played.sends:
         choice = send.sent
         if choice is not None and not campaign.sends_nothing(choice):
-            zone = zone_in(send.arrival.context, field, home=campaign.timezone, kept="local hours")
+            zone = zone_in(send.arrival.context, campaign.clock, home=campaign.timezone, kept="local hours")
             found.append(SentMessage(send, choice, world.sent_at(send.arrival, choice).astimezone(zone)))
     return found
